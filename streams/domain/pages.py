@@ -1,0 +1,118 @@
+"""Pages: a group of cells as one record of the ledger topic, and the names of those records.
+
+Keys of the ledger topic are JSON arrays:
+
+- `["g1", "page", festival, rollup, page]`: a `Page`;
+- `["g1", "cursor"]`: a `Cursor`, the last record of every checkpoint;
+- `["g1", "fingerprint"]`: the fingerprint document the generation was counted under (JSON), written with a
+  partition's first checkpoint;
+- `["generations"]`, in partition 0 only: which generation is current (`streams.engine.generations`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+Cells = npt.NDArray[np.int64]
+HIGH_SHIFT = 62
+"""A cell beyond 64 bits is `high * 2**62 + low`."""
+
+
+class Page(msgspec.Struct, array_like=True, frozen=True):
+    """Cells of one page, as written: little-endian int64, shape (measures, groups × slots).
+
+    Group g has the columns g × slots … g × slots + slots − 1, one for each window of the page (a second page has 60
+    slots, any other page 1). `high` is None while every cell fits 63 bits.
+    """
+
+    groups: tuple[tuple[str, ...], ...]
+    """Value of the dimension (if the rollup has one), then currency (if it has one)."""
+    slots: int
+    measures: int
+    low: bytes
+    high: bytes | None
+
+    def cells(self) -> npt.NDArray[np.int64]:
+        """Return the low parts as a read-only array of shape (measures, groups × slots)."""
+        return np.frombuffer(self.low, dtype="<i8").reshape(self.measures, -1)
+
+    def high_cells(self) -> npt.NDArray[np.int64] | None:
+        """Return the high parts in the same shape, or None where there are none."""
+        if self.high is None:
+            return None
+        return np.frombuffer(self.high, dtype="<i8").reshape(self.measures, -1)
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a partition is counted, and what came of its records (JSON on the ledger topic)."""
+
+    positions: dict[str, int]
+    """Next offset per source topic."""
+    started: dict[str, int]
+    """Offset per source topic at which this generation began: the log's start at that time."""
+    stream_times_ms: dict[str, int]
+    """Largest record time per source topic; missing while nothing was read."""
+    max_event_times_ms: dict[str, int]
+    """Largest event time of valid records per source topic; the watermark is 5 s below it."""
+    outcomes: dict[str, dict[str, int]]
+    """Number of records per source topic and outcome (rejected, duplicate, counted, expired, outside; late besides)."""
+    rejected: dict[str, dict[str, int]]
+    """Number of rejected records per source topic and reason."""
+    sequence: int
+    """Number of this checkpoint in its generation, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageKey:
+    """Name of a page in the ledger topic."""
+
+    generation: str
+    festival: str
+    rollup: str
+    number: int
+    """Minutes since the festival's start, or for a festival-long rollup a running number."""
+
+    def encode(self) -> bytes:
+        """Return the record key."""
+        return orjson.dumps([self.generation, "page", self.festival, self.rollup, self.number])
+
+
+def cursor_key(generation: str) -> bytes:
+    """Return the record key of the cursor."""
+    return orjson.dumps([generation, "cursor"])
+
+
+def fingerprint_key(generation: str) -> bytes:
+    """Return the record key of the fingerprint."""
+    return orjson.dumps([generation, "fingerprint"])
+
+
+_encode_page = msgspec.msgpack.Encoder().encode
+_decode_page = msgspec.msgpack.Decoder(Page).decode
+_encode_cursor = msgspec.json.Encoder().encode
+_decode_cursor = msgspec.json.Decoder(Cursor).decode
+
+
+def encode_page(page: Page) -> bytes:
+    """Return the record value of a page."""
+    return _encode_page(page)
+
+
+def decode_page(value: bytes) -> Page:
+    """Return the page in a record value; raises `msgspec.DecodeError` where it is none."""
+    return _decode_page(value)
+
+
+def encode_cursor(cursor: Cursor) -> bytes:
+    """Return the record value of a cursor."""
+    return _encode_cursor(cursor)
+
+
+def decode_cursor(value: bytes) -> Cursor:
+    """Return the cursor in a record value; raises `msgspec.DecodeError` where it is none."""
+    return _decode_cursor(value)

@@ -1,0 +1,103 @@
+"""Which totals are kept, declared as data: a new dimension or a new fact is a new line here.
+
+The ledger folds by these lines, the board and the metrics read by them, and the fingerprint in the ledger
+carries them to the audit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Window(StrEnum):
+    """How finely a rollup tells event time apart."""
+
+    SECOND = "second"
+    MINUTE = "minute"
+    FESTIVAL = "festival"
+
+
+WINDOW_MS = {Window.SECOND: 1_000, Window.MINUTE: 60_000}
+PAGE_MS = 60_000
+"""Span of one page of a windowed rollup: a live checkpoint writes one page per rollup."""
+GROUPS_PER_PAGE = 16
+"""Groups on one page of a festival-long rollup, in the order they were first seen: hot keys come early."""
+
+KEYS_LIMIT = 50_000
+LABEL_LIMIT = 200
+"""Keys a metric label may take: producers control them, so they are bounded (contract 5)."""
+OTHER = "__other__"
+NONE = "__none__"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One additive number: the sum over events of the given types of `terms`, or their count without terms."""
+
+    name: str
+    types: tuple[str, ...]
+    terms: tuple[tuple[int, str], ...] = ()
+    """Signed fields to add up: ((1, "amount_minor"), (-1, "coupon_minor"))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """One table of totals: `measures` of `fact` per value of `dimension`, per currency, per window."""
+
+    name: str
+    fact: str
+    measures: tuple[Measure, ...]
+    dimension: str | None = None
+    window: Window = Window.FESTIVAL
+    currency: str | None = "currency"
+    """The field that holds the currency; an event without one does not enter."""
+    limit: int = KEYS_LIMIT
+    """Distinct values of `dimension` per festival and partition; later ones fall into `OTHER`."""
+
+
+_PLACED = ("order_placed",)
+_CANCELLED = ("order_cancelled",)
+_NET = ((1, "amount_minor"), (-1, "coupon_minor"), (-1, "credit_minor"))
+ORDERS = (
+    Measure("orders", _PLACED),
+    Measure("cancelled", _CANCELLED),
+    Measure("gross_minor", _PLACED, ((1, "amount_minor"),)),
+    Measure("coupons_minor", _PLACED, ((1, "coupon_minor"),)),
+    Measure("credits_minor", _PLACED, ((1, "credit_minor"),)),
+    Measure("cancelled_net_minor", _CANCELLED, _NET),
+)
+
+_CAPTURED = ("payment_captured",)
+_FAILED = ("payment_failed",)
+_REFUNDED = ("payment_refunded",)
+PAYMENTS = (
+    Measure("captured", _CAPTURED),
+    Measure("failed", _FAILED),
+    Measure("refunded", _REFUNDED),
+    Measure("paid_minor", _CAPTURED, ((1, "amount_minor"),)),
+    Measure("failed_minor", _FAILED, ((1, "amount_minor"),)),
+    Measure("refunded_minor", _REFUNDED, ((1, "amount_minor"),)),
+)
+PAYER = (
+    Measure("payer_paid_minor", _CAPTURED, ((1, "payer_amount_minor"),)),
+    Measure("payer_refunded_minor", _REFUNDED, ((1, "payer_amount_minor"),)),
+    Measure("transport_minor", _CAPTURED, ((1, "transport_minor"),)),
+    Measure("duty_minor", _CAPTURED, ((1, "duty_minor"),)),
+)
+
+ROLLUPS = (
+    Rollup("orders_by_second", "orders", ORDERS, window=Window.SECOND),
+    Rollup("orders_by_platform", "orders", ORDERS, "platform", Window.MINUTE, limit=LABEL_LIMIT),
+    Rollup("orders_by_market", "orders", ORDERS, "market", Window.MINUTE, limit=LABEL_LIMIT),
+    Rollup("orders_by_merchant", "orders", ORDERS, "merchant"),
+    Rollup("orders_by_category", "orders", ORDERS, "category"),
+    Rollup("orders_by_brand", "orders", ORDERS, "brand"),
+    Rollup("payments_by_second", "payments", PAYMENTS, window=Window.SECOND),
+    Rollup("payments_by_method", "payments", PAYMENTS, "method", Window.MINUTE, limit=LABEL_LIMIT),
+    Rollup("payments_by_platform", "payments", PAYMENTS, "platform", Window.MINUTE, limit=LABEL_LIMIT),
+    Rollup("payments_by_market", "payments", PAYMENTS, "market", Window.MINUTE, limit=LABEL_LIMIT),
+    Rollup("payments_by_merchant", "payments", PAYMENTS, "merchant"),
+    Rollup("payments_by_brand", "payments", PAYMENTS, "brand"),
+    Rollup("payer_by_second", "payments", PAYER, window=Window.SECOND, currency="payer_currency"),
+)

@@ -1,1 +1,1 @@
-"""kafka"""
+"""The adapters to Apache Kafka."""

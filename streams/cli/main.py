@@ -1,0 +1,107 @@
+"""The `festival` command: finds its subcommands, and turns every ending into an exit status (contract 3).
+
+A subcommand NAME is the click command `command` in `streams/cli/NAME.py`, imported when it is asked for: `festival
+topics` must not wait for the database of `festival audit`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from streams import __version__
+from streams.errors import FestivalError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+COMMANDS = {
+    "demo": "Apache Kafka, workers and a replayed festival on this machine, with live totals.",
+    "broker": "The embedded Apache Kafka, in the foreground.",
+    "topics": "Create or check the topics.",
+    "worker": "Count: one worker, more of them share the partitions.",
+    "board": "The read-only HTTP server.",
+    "replay": "A deterministic load onto the topics.",
+    "totals": "The committed totals.",
+    "audit": "Recount the topics by an independent path and compare.",
+    "recount": "A new generation of the ledger from the beginning of the log.",
+    "rejected": "List rejected records and why.",
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of a first encounter."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Return the command, None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"streams.cli.{cmd_name}").command
+        assert isinstance(command, click.Command), cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="festival")
+def festival() -> None:
+    """Count a shopping festival live and exactly: Kafka in, committed totals out."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit status; what went wrong is told on stderr."""
+    try:
+        # Not standalone, click hands on what a command returns: an exit status, or nothing.
+        status = festival.main(list(arguments), prog_name="festival", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except FestivalError as error:
+        _tell(error)
+        return error.exit_status
+    except BrokenPipeError:
+        # The reader of our output left (`| head`): nobody is there to be told, not even by the interpreter's exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        kafka = _kafka_problem(error)
+        if kafka is None:
+            raise
+        _tell(kafka)
+        return kafka.exit_status
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """Entry point of the executable."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _tell(error: FestivalError) -> None:
+    for line in str(error).splitlines():
+        click.echo(f"festival: {line}", err=True)
+
+
+def _kafka_problem(error: Exception) -> UnreachableError | None:
+    """Return what a connection error of the Kafka client means to an operator, None for any other error."""
+    kafka = sys.modules.get("aiokafka.errors")
+    if kafka is None or not isinstance(error, kafka.KafkaConnectionError | kafka.AuthenticationFailedError):
+        return None
+    return UnreachableError(f"Kafka cannot be reached: {error}. Check --broker and FESTIVAL_SECURITY_*.")

@@ -1,1 +1,1 @@
-"""board"""
+"""The committed, cluster-wide view of the ledger: tables, totals, series. Reads, never counts."""

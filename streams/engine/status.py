@@ -1,0 +1,288 @@
+"""What a worker knows of itself: written by the worker as it counts, read by its metrics and its readiness.
+
+Written in the event loop, read from any thread: every method takes the lock, and `snapshot` hands out a copy. Nothing
+here blocks on anything else, and nothing raises.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from streams.domain.pages import Cursor
+
+GRACE_MS = 30_000
+"""A rebalance or a takeover shorter than this leaves a worker ready (contract 4)."""
+DELAY_BOUNDS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+CHECKPOINT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+BATCH_BOUNDS = (1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000, 20_000)
+LATE = "late"
+"""Stands beside the outcomes in a cursor, and is none: a late record has an outcome besides."""
+
+
+class PartitionState(StrEnum):
+    """Where a partition number assigned to this worker stands."""
+
+    RESTORING = "restoring"
+    CONSUMING = "consuming"
+    SUSPENDED = "suspended"
+    HELD = "held"
+
+
+class HeldReason(StrEnum):
+    """Why going on would be guessing: the `reason` label of `streams_partition_held`."""
+
+    LOG_DELETED = "log_deleted"
+    BEYOND_END = "beyond_end"
+    LOG_UNREADABLE = "log_unreadable"
+    LEDGER_UNREADABLE = "ledger_unreadable"
+    NOT_COLOCATED = "not_colocated"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One partition number: its state, and what is committed of it."""
+
+    state: PartitionState
+    reason: HeldReason | None = None
+    detail: str = ""
+    """What the operator reads: the topic, the offsets, and what to do."""
+    positions: Mapping[str, int] = field(default_factory=dict)
+    """Committed next offset per source topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Observations counted by upper bound; `counts` has one more entry, for those above the last bound."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+    @classmethod
+    def empty(cls, bounds: tuple[float, ...]) -> Histogram:
+        """Return a histogram of nothing."""
+        return cls(bounds, (0,) * (len(bounds) + 1), 0.0)
+
+    @property
+    def count(self) -> int:
+        """Number of observations."""
+        return sum(self.counts)
+
+    def add(self, value: float, weight: int = 1) -> Histogram:
+        """Return the histogram with `weight` observations of `value` more."""
+        place = bisect_left(self.bounds, value)
+        counts = (*self.counts[:place], self.counts[place] + weight, *self.counts[place + 1 :])
+        return Histogram(self.bounds, counts, self.total + value * weight)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSnapshot:
+    """A copy of the status, consistent in itself. Counts are of this process, since it started."""
+
+    joined: bool
+    partitions: Mapping[int, PartitionStatus]
+    end_offsets: Mapping[tuple[str, int], int]
+    outcomes: Mapping[tuple[str, str], int]
+    """Records by topic and outcome, once their checkpoint is committed."""
+    rejected: Mapping[tuple[str, str], int]
+    late: Mapping[str, int]
+    checkpoints: int
+    checkpoint_failures: int
+    rebalances: int
+    restore_seconds: float | None
+    """Duration of the last restore."""
+    batch_records: Histogram
+    checkpoint_seconds: Histogram
+    delay_seconds: Histogram
+
+    def lag_records(self) -> dict[tuple[str, int], int]:
+        """Return the records between the committed position and the end, never negative; where the end is known."""
+        return {
+            (topic, number): max(0, self.end_offsets[topic, number] - position)
+            for number, partition in self.partitions.items()
+            for topic, position in partition.positions.items()
+            if (topic, number) in self.end_offsets
+        }
+
+
+class WorkerStatus:
+    """The status of one worker. One writer, any number of readers."""
+
+    def __init__(self, topics: Collection[str] = ()) -> None:
+        """Start before the group is joined; `topics` are the source topics this worker counts."""
+        self.topics = tuple(topics)
+        self._lock = threading.Lock()
+        self._joined = False
+        self._was_ready = False
+        self._unsettled_since_ms: int | None = None
+        self._partitions: dict[int, PartitionStatus] = {}
+        self._end_offsets: dict[tuple[str, int], int] = {}
+        self._cursors: dict[int, Cursor] = {}
+        self._outcomes: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._rejected: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._late: defaultdict[str, int] = defaultdict(int)
+        self._checkpoints = 0
+        self._checkpoint_failures = 0
+        self._rebalances = 0
+        self._restore_seconds: float | None = None
+        self._batch_records = Histogram.empty(BATCH_BOUNDS)
+        self._checkpoint_seconds = Histogram.empty(CHECKPOINT_BOUNDS)
+        self._delay_seconds = Histogram.empty(DELAY_BOUNDS)
+
+    def rebalance_started(self, now_ms: int) -> None:
+        """Note that the group takes its partitions back to deal them anew."""
+        with self._lock:
+            self._rebalances += 1
+            for number, partition in self._partitions.items():
+                self._partitions[number] = replace(partition, state=PartitionState.SUSPENDED)
+            self._unsettle(now_ms)
+
+    def assigned(self, partitions: Collection[int], now_ms: int) -> None:
+        """Note an assignment, be it nothing: this worker is a member of the group."""
+        with self._lock:
+            self._joined = True
+            for number in self._partitions.keys() - set(partitions):
+                self._forget(number)
+            for number in partitions:
+                known = self._partitions.get(number) or PartitionStatus(PartitionState.RESTORING)
+                self._partitions[number] = replace(known, state=PartitionState.RESTORING, reason=None, detail="")
+            self._unsettle(now_ms)
+            self._settle()
+
+    def restoring(self, partition: int, now_ms: int) -> None:
+        """Note that a partition is taken over afresh."""
+        with self._lock:
+            known = self._partitions.get(partition) or PartitionStatus(PartitionState.RESTORING)
+            self._partitions[partition] = replace(known, state=PartitionState.RESTORING, reason=None, detail="")
+            self._unsettle(now_ms)
+
+    def restored(self, partition: int, cursor: Cursor | None, seconds: float) -> None:
+        """Note what the ledger held at a takeover: counts go on from there."""
+        with self._lock:
+            self._restore_seconds = seconds
+            if cursor is None:
+                self._cursors.pop(partition, None)
+            else:
+                self._cursors[partition] = cursor
+                self._set_positions(partition, cursor.positions)
+
+    def consuming(self, partition: int) -> None:
+        """Note that a partition is counted."""
+        with self._lock:
+            if partition in self._partitions:
+                self._partitions[partition] = replace(
+                    self._partitions[partition], state=PartitionState.CONSUMING, reason=None, detail=""
+                )
+            self._settle()
+
+    def held(self, partition: int, reason: HeldReason, detail: str) -> None:
+        """Note that a partition stands still until an operator acts."""
+        with self._lock:
+            known = self._partitions.get(partition) or PartitionStatus(PartitionState.HELD)
+            self._partitions[partition] = replace(known, state=PartitionState.HELD, reason=reason, detail=detail)
+            self._settle()
+
+    def observe_batch(self, records: int) -> None:
+        """Note a batch handed to the ledger."""
+        with self._lock:
+            self._batch_records = self._batch_records.add(records)
+
+    def observe_checkpoint(self, partition: int, cursor: Cursor, seconds: float) -> None:
+        """Note a committed checkpoint and what it counted."""
+        with self._lock:
+            self._checkpoints += 1
+            self._checkpoint_seconds = self._checkpoint_seconds.add(seconds)
+            before = self._cursors.get(partition)
+            self._cursors[partition] = cursor
+            self._set_positions(partition, cursor.positions)
+            for topic, counts in cursor.outcomes.items():
+                counted = before.outcomes.get(topic, {}) if before else {}
+                for outcome, number in counts.items():
+                    more = number - counted.get(outcome, 0)
+                    if outcome == LATE:
+                        self._late[topic] += more
+                    else:
+                        self._outcomes[topic, outcome] += more
+            for topic, counts in cursor.rejected.items():
+                counted = before.rejected.get(topic, {}) if before else {}
+                for reason, number in counts.items():
+                    self._rejected[topic, reason] += number - counted.get(reason, 0)
+
+    def observe_delay(self, seconds: float, records: int) -> None:
+        """Note `records` committed `seconds` after they reached Kafka."""
+        with self._lock:
+            self._delay_seconds = self._delay_seconds.add(max(0.0, seconds), records)
+
+    def checkpoint_failed(self) -> None:
+        """Note a checkpoint that was fenced or whose outcome is unknown."""
+        with self._lock:
+            self._checkpoint_failures += 1
+
+    def end_offset(self, topic: str, partition: int, offset: int) -> None:
+        """Note the end of a source partition, as the last fetch saw it."""
+        with self._lock:
+            self._end_offsets[topic, partition] = offset
+
+    def readiness(self, now_ms: int) -> tuple[bool, str]:
+        """Return whether the worker is ready, and a sentence for the operator."""
+        with self._lock:
+            if not self._joined:
+                return False, "not joined the consumer group yet"
+            held = {number: p for number, p in self._partitions.items() if p.state is PartitionState.HELD}
+            if held:
+                return False, "; ".join(f"partition {n} is held ({p.reason}): {p.detail}" for n, p in held.items())
+            unsettled = [n for n, p in self._partitions.items() if p.state is not PartitionState.CONSUMING]
+            since_ms = self._unsettled_since_ms
+            if since_ms is None:
+                return True, f"counting {len(self._partitions)} partitions"
+            if self._was_ready and now_ms - since_ms < GRACE_MS:
+                return True, f"taking over partitions {unsettled}"
+            return False, f"partitions {unsettled} are not restored yet"
+
+    def snapshot(self) -> StatusSnapshot:
+        """Return a consistent copy."""
+        with self._lock:
+            return StatusSnapshot(
+                joined=self._joined,
+                partitions=dict(self._partitions),
+                end_offsets=dict(self._end_offsets),
+                outcomes=dict(self._outcomes),
+                rejected=dict(self._rejected),
+                late=dict(self._late),
+                checkpoints=self._checkpoints,
+                checkpoint_failures=self._checkpoint_failures,
+                rebalances=self._rebalances,
+                restore_seconds=self._restore_seconds,
+                batch_records=self._batch_records,
+                checkpoint_seconds=self._checkpoint_seconds,
+                delay_seconds=self._delay_seconds,
+            )
+
+    def _set_positions(self, partition: int, positions: Mapping[str, int]) -> None:
+        if partition in self._partitions:
+            self._partitions[partition] = replace(self._partitions[partition], positions=dict(positions))
+
+    def _forget(self, partition: int) -> None:
+        """Drop a partition that went to another worker: its series must not stay behind."""
+        del self._partitions[partition]
+        self._cursors.pop(partition, None)
+        for topic, number in list(self._end_offsets):
+            if number == partition:
+                del self._end_offsets[topic, number]
+
+    def _unsettle(self, now_ms: int) -> None:
+        if self._unsettled_since_ms is None:
+            self._unsettled_since_ms = now_ms
+
+    def _settle(self) -> None:
+        if all(p.state is PartitionState.CONSUMING for p in self._partitions.values()):
+            self._was_ready = True
+            self._unsettled_since_ms = None

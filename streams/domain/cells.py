@@ -1,0 +1,266 @@
+"""The cells of one rollup in one festival and partition: additive integers per group and window.
+
+A **group** is a value of the dimension with a currency. Cells lie in columns of one array per measure, so that a
+batch is added with one call per measure, whatever the number of groups. A **page** is what a checkpoint writes
+and a restore reads: of a windowed rollup all groups of one minute, of a festival-long one 16 groups in the order
+they were first seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.domain.currencies import MONEY_LIMIT_MINOR
+from streams.domain.pages import HIGH_SHIFT, Page
+from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, PAGE_MS, WINDOW_MS, Rollup, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Ints = npt.NDArray[np.int64]
+FOLD_LIMIT_EVENTS = (1 << HIGH_SHIFT) // MONEY_LIMIT_MINOR
+"""Events in one fold, so that what it adds to one cell stays below 2^62: 461,168."""
+_LOW_LIMIT = 1 << HIGH_SHIFT
+_INT64_MAX = (1 << 63) - 1
+assert FOLD_LIMIT_EVENTS * MONEY_LIMIT_MINOR + _LOW_LIMIT <= _INT64_MAX
+_UNKNOWN = -1
+_NO_VALUE = ""
+"""The one value of a rollup without dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column of texts as codes: `texts[codes[i]]` is the text of event i, texts in order of first appearance."""
+
+    codes: Ints
+    texts: Sequence[str]
+
+
+class _Codes(dict[str, int]):
+    """Numbers texts in the order they are asked for."""
+
+    def __missing__(self, text: str) -> int:
+        code = self[text] = len(self)
+        return code
+
+
+def encode_texts(column: Sequence[str]) -> Coded:
+    """Return a column of texts as codes."""
+    codes = _Codes()
+    coded = np.fromiter(map(codes.__getitem__, column), dtype=np.int64, count=len(column))
+    return Coded(coded, list(codes))
+
+
+class CellTable:
+    """Cells of one rollup. Deterministic: equal folds in equal order give equal pages."""
+
+    def __init__(self, rollup: Rollup, duration_ms: int) -> None:
+        """Start empty; `duration_ms` is the length of the festival."""
+        self.rollup = rollup
+        is_festival_long = rollup.window is Window.FESTIVAL
+        self._window_ms = duration_ms if is_festival_long else WINDOW_MS[rollup.window]
+        self._page_ms = duration_ms if is_festival_long else PAGE_MS
+        self._is_paged_by_group = is_festival_long
+        self._slots = self._page_ms // self._window_ms
+        self._windows = -(-duration_ms // self._page_ms)
+        self._values: dict[str, int] = {}
+        self._value_texts: list[str] = []
+        self._currencies: dict[str, int] = {}
+        self._currency_texts: list[str] = []
+        self._group_of = np.full((1, 1), _UNKNOWN, dtype=np.int64)
+        self.groups: list[tuple[str, str]] = []
+        self._base_of = np.full((1, self._windows), _UNKNOWN, dtype=np.int64)
+        self._blocks: dict[int, list[tuple[int, int]]] = {}
+        self._rows = 0
+        self._page_of_row = np.zeros(0, dtype=np.int64)
+        self._low = np.zeros((len(rollup.measures), 0), dtype=np.int64)
+        self._high: Ints | None = None
+        self._ceiling = 0
+        self._is_changed = np.zeros(self._windows, dtype=np.bool_)
+
+    # -- folding -----------------------------------------------------------------------------------------------
+
+    def fold(self, values: Coded | None, currencies: Coded | None, offsets_ms: Ints, sums: Mapping[int, Ints]) -> None:
+        """Add events to their cells.
+
+        `offsets_ms` is each event's festival time since the start; `sums` maps the index of a measure to what each
+        event adds to it (never negative). At most `FOLD_LIMIT_EVENTS` events at a time.
+        """
+        count = len(offsets_ms)
+        assert count <= FOLD_LIMIT_EVENTS
+        groups = self._groups_of(values, currencies, count)
+        windows = offsets_ms // self._page_ms
+        rows = self._rows_of(groups, windows)
+        if self._slots > 1:
+            rows += offsets_ms // self._window_ms % self._slots
+        self._make_room(count)
+        for measure, added in sums.items():
+            np.add.at(self._low[measure], rows, added)
+        self._is_changed[self._page_of_row[rows]] = True
+
+    def _groups_of(self, values: Coded | None, currencies: Coded | None, count: int) -> Ints:
+        value_codes = np.zeros(count, dtype=np.int64) if values is None else values.codes
+        currency_codes = np.zeros(count, dtype=np.int64) if currencies is None else currencies.codes
+        value_texts = [_NO_VALUE] if values is None else values.texts
+        currency_texts = [_NO_VALUE] if currencies is None else currencies.texts
+        own_values = np.array([self._value_code(text) for text in value_texts], dtype=np.int64)
+        own_currencies = np.array([self._currency_code(text) for text in currency_texts], dtype=np.int64)
+        value_codes, currency_codes = own_values[value_codes], own_currencies[currency_codes]
+        groups = self._group_of[value_codes, currency_codes]
+        for event in np.flatnonzero(groups == _UNKNOWN).tolist():
+            value, currency = int(value_codes[event]), int(currency_codes[event])
+            if self._group_of[value, currency] == _UNKNOWN:
+                self._add_group(value, currency)
+            groups[event] = self._group_of[value, currency]
+        return groups
+
+    def _value_code(self, text: str) -> int:
+        code = self._values.get(text)
+        if code is None:
+            if len(self._values) - (OTHER in self._values) >= self.rollup.limit and text != OTHER:
+                return self._value_code(OTHER)
+            code = self._values[text] = len(self._values)
+            self._value_texts.append(text)
+            self._group_of = _grown(self._group_of, 0, code + 1)
+        return code
+
+    def _currency_code(self, text: str) -> int:
+        code = self._currencies.get(text)
+        if code is None:
+            code = self._currencies[text] = len(self._currencies)
+            self._currency_texts.append(text)
+            self._group_of = _grown(self._group_of, 1, code + 1)
+        return code
+
+    def _add_group(self, value: int, currency: int) -> None:
+        group = self._group_of[value, currency] = len(self.groups)
+        self.groups.append((self._value_texts[value], self._currency_texts[currency]))
+        self._base_of = _grown(self._base_of, 0, group + 1)
+
+    def _rows_of(self, groups: Ints, windows: Ints) -> Ints:
+        rows = self._base_of[groups, windows]
+        for event in np.flatnonzero(rows == _UNKNOWN).tolist():
+            group, window = int(groups[event]), int(windows[event])
+            if self._base_of[group, window] == _UNKNOWN:
+                self._add_block(group, window)
+            rows[event] = self._base_of[group, window]
+        return rows
+
+    def _add_block(self, group: int, window: int) -> None:
+        """Give a group the rows of one page."""
+        base, self._rows = self._rows, self._rows + self._slots
+        self._low = _grown(self._low, 1, self._rows, fill=0)
+        if self._high is not None:
+            self._high = _grown(self._high, 1, self._low.shape[1], fill=0)
+        self._page_of_row = _grown(self._page_of_row, 0, self._low.shape[1], fill=0)
+        page = group // GROUPS_PER_PAGE if self._is_paged_by_group else window
+        self._page_of_row[base : self._rows] = page
+        self._is_changed = _grown(self._is_changed, 0, page + 1, fill=False)
+        self._base_of[group, window] = base
+        self._blocks.setdefault(page, []).append((group, base))
+
+    def _make_room(self, count: int) -> None:
+        """Carry into the high parts before `count` more events could lift a low part beyond 64 bits."""
+        added = count * MONEY_LIMIT_MINOR
+        if self._ceiling + added > _INT64_MAX:
+            self._ceiling = int(self._low.max(initial=0))
+            if self._ceiling + added > _INT64_MAX:
+                self._high = _high_parts(self._low, self._high)
+                self._low &= _LOW_LIMIT - 1
+                self._ceiling = _LOW_LIMIT - 1
+        self._ceiling += added
+
+    # -- pages -------------------------------------------------------------------------------------------------
+
+    def take_changed(self) -> Iterator[tuple[int, Page]]:
+        """Yield number and content of each page changed since the last call."""
+        changed = np.flatnonzero(self._is_changed).tolist()
+        self._is_changed[:] = False
+        for number in changed:
+            yield number, self.page(number)
+
+    def pages(self) -> Iterator[tuple[int, Page]]:
+        """Yield number and content of every page."""
+        for number in sorted(self._blocks):
+            yield number, self.page(number)
+
+    def page(self, number: int) -> Page:
+        """Return one page."""
+        blocks = self._blocks[number]
+        bases = np.array([base for _, base in blocks], dtype=np.int64)
+        rows = (bases[:, None] + np.arange(self._slots)).ravel()
+        low = self._low[:, rows]
+        # A cell has one representation, whenever the carry happened, so equal ledgers write equal bytes.
+        high = _high_parts(low, None if self._high is None else self._high[:, rows])
+        low &= _LOW_LIMIT - 1
+        return Page(
+            groups=tuple(self._key(group) for group, _ in blocks),
+            slots=self._slots,
+            measures=len(self.rollup.measures),
+            low=low.astype("<i8").tobytes(),
+            high=high.astype("<i8").tobytes() if high.any() else None,
+        )
+
+    def load(self, number: int, page: Page) -> None:
+        """Take a page over as it was written. Pages of a festival-long rollup must come in ascending order.
+
+        Raises `ValueError` where the page does not fit the declarations.
+        """
+        if page.slots != self._slots or page.measures != len(self.rollup.measures):
+            raise ValueError(f"page {number} of {self.rollup.name} has {page.measures} measures × {page.slots} slots")
+        if not 0 <= number < self._windows and not self._is_paged_by_group:
+            raise ValueError(f"page {number} of {self.rollup.name} lies outside the festival")
+        low, high = page.cells(), page.high_cells()
+        if low.shape[1] != len(page.groups) * self._slots:
+            raise ValueError(f"page {number} of {self.rollup.name} has {low.shape[1]} cells per measure")
+        for position, key in enumerate(page.groups):
+            group = self._restored_group(key)
+            window = 0 if self._is_paged_by_group else number
+            if self._is_paged_by_group and group != number * GROUPS_PER_PAGE + position:
+                raise ValueError(f"page {number} of {self.rollup.name} does not continue the page before it")
+            self._add_block(group, window)
+            base = int(self._base_of[group, window])
+            cells = slice(position * self._slots, (position + 1) * self._slots)
+            self._low[:, base : base + self._slots] = low[:, cells]
+            if high is not None:
+                if self._high is None:
+                    self._high = np.zeros_like(self._low)
+                self._high[:, base : base + self._slots] = high[:, cells]
+        self._ceiling = _INT64_MAX
+
+    def _key(self, group: int) -> tuple[str, ...]:
+        """Return a group as a page names it: without the parts that the rollup does not have."""
+        value, currency = self.groups[group]
+        has_value, has_currency = self.rollup.dimension is not None, self.rollup.currency is not None
+        return (value,) * has_value + (currency,) * has_currency
+
+    def _restored_group(self, key: tuple[str, ...]) -> int:
+        parts = list(key)
+        value = parts.pop(0) if self.rollup.dimension is not None else _NO_VALUE
+        currency = parts.pop(0) if self.rollup.currency is not None else _NO_VALUE
+        codes = self._value_code(value), self._currency_code(currency)
+        if self._group_of[codes] == _UNKNOWN:
+            self._add_group(*codes)
+        return int(self._group_of[codes])
+
+
+def _high_parts(low: Ints, high: Ints | None) -> Ints:
+    """Return the high parts with what the low parts hold beyond 62 bits carried into them."""
+    carried: Ints = low >> HIGH_SHIFT
+    return carried if high is None else high + carried
+
+
+def _grown(array: npt.NDArray[Any], axis: int, length: int, fill: int = _UNKNOWN) -> npt.NDArray[Any]:
+    """Return `array` with at least `length` along `axis`, at least doubled if it must grow."""
+    have = array.shape[axis]
+    if length <= have:
+        return array
+    shape = list(array.shape)
+    shape[axis] = max(length, 2 * have)
+    grown = np.full(shape, fill, dtype=array.dtype)
+    grown[tuple(slice(0, n) for n in array.shape)] = array
+    return grown

@@ -1,0 +1,247 @@
+"""The ledger of one partition: windowed totals of all its topics, and what became of every record.
+
+Pure and deterministic, no clock and no IO: the same records in the same order per topic give the same ledger,
+however they are cut into batches and whatever the order between topics.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, Coded, encode_texts
+from streams.domain.decoding import Columns, Decoder
+from streams.domain.duplicates import MINUTE_MS, SeenIds, hash_ids
+from streams.domain.facts import ABSENT, FACTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from streams.domain.declarations import Declarations
+    from streams.domain.festivals import Festival
+    from streams.domain.rejections import Rejection
+    from streams.domain.rollups import Measure, Rollup
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+WATERMARK_LAG_MS = 5_000
+"""An event this much older than the newest one before it is late (contract 3)."""
+BATCH_LIMIT_RECORDS = 100_000
+"""Larger batches are applied in parts, so that one fold stays within 64 bits."""
+assert BATCH_LIMIT_RECORDS <= FOLD_LIMIT_EVENTS
+
+
+class Outcome(StrEnum):
+    """What became of a record: exactly one of these."""
+
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    COUNTED = "counted"
+    EXPIRED = "expired"
+    OUTSIDE = "outside"
+
+
+LATE = "late"
+"""Counted beside the outcomes: a late event has an outcome too."""
+
+
+@dataclass
+class TopicState:
+    """What the ledger remembers of one topic besides totals."""
+
+    seen: SeenIds
+    stream_time_ms: int | None = None
+    """Largest record time so far."""
+    max_event_time_ms: int | None = None
+    """Largest event time of valid records so far."""
+    outcomes: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+class _Selection:
+    """The events of one batch that one festival counts, with their columns coded once for all rollups."""
+
+    def __init__(self, columns: Columns, festival_times_ms: Ints, festival: Festival) -> None:
+        self._columns = columns
+        self._coded: dict[str, Coded] = {}
+        self.offsets_ms = festival_times_ms - festival.start_ms
+        self._of_type: dict[tuple[str, ...], Ints] = {}
+
+    def coded(self, name: str) -> Coded:
+        """Return a text column as codes."""
+        if name not in self._coded:
+            self._coded[name] = encode_texts(self._columns.texts[name])
+        return self._coded[name]
+
+    def added(self, measure: Measure) -> Ints | None:
+        """Return what each event adds to a measure, None if no event adds anything."""
+        is_of_type = self._are(measure.types)
+        if not is_of_type.any():
+            return None
+        if not measure.terms:
+            return is_of_type
+        numbers = self._columns.numbers
+        total: Ints = sum(sign * numbers[name] for sign, name in measure.terms) * is_of_type
+        return total if total.any() else None
+
+    def _are(self, types: tuple[str, ...]) -> Ints:
+        """Return 1 for each event of one of `types`, 0 for others."""
+        if types not in self._of_type:
+            coded = self.coded("type")
+            fits = np.array([text in types for text in coded.texts], dtype=np.int64)
+            self._of_type[types] = fits[coded.codes]
+        return self._of_type[types]
+
+
+class Ledger:
+    """Totals and record outcomes of one partition."""
+
+    def __init__(self, declarations: Declarations) -> None:
+        """Start empty."""
+        self.declarations = declarations
+        self.topics = {
+            topic: TopicState(SeenIds(declarations.dedup_horizon_minutes)) for topic in declarations.topics
+        }
+        self._rollups = {
+            topic: [rollup for rollup in declarations.rollups if rollup.fact == topic] for topic in declarations.topics
+        }
+        self._decoders = {topic: Decoder(FACTS[topic], _text_fields(self._rollups[topic])) for topic in self.topics}
+        self.tables = {
+            (festival.id, rollup.name): CellTable(rollup, festival.end_ms - festival.start_ms)
+            for festival in declarations.festivals.values()
+            for rollup in declarations.rollups
+            if rollup.fact in festival.facts
+        }
+
+    def apply(
+        self, topic: str, values: Sequence[bytes | None], record_times_ms: Sequence[int]
+    ) -> list[tuple[int, Rejection]]:
+        """Count records of one topic, in log order; return (index, rejection) of those set aside."""
+        rejections: list[tuple[int, Rejection]] = []
+        for first in range(0, len(values), BATCH_LIMIT_RECORDS):
+            part = slice(first, first + BATCH_LIMIT_RECORDS)
+            rejected = self._apply(topic, values[part], record_times_ms[part])
+            rejections += [(first + index, rejection) for index, rejection in rejected]
+        return rejections
+
+    def _apply(
+        self, topic: str, values: Sequence[bytes | None], record_times_ms: Sequence[int]
+    ) -> list[tuple[int, Rejection]]:
+        state = self.topics[topic]
+        columns, rejections = self._decoders[topic].decode(values, record_times_ms)
+        state.outcomes[Outcome.REJECTED] += len(rejections)
+        state.rejected.update(rejection.reason for _, rejection in rejections)
+        stream_times_ms = _running_maximum(np.asarray(record_times_ms, dtype=np.int64), state.stream_time_ms)
+        state.stream_time_ms = int(stream_times_ms[-1])
+        if not len(columns):
+            return rejections
+        is_duplicate = self._duplicates(state, columns, stream_times_ms[columns.indexes])
+        self._count_late(state, columns.numbers["ts"], is_duplicate)
+        if is_duplicate is not None:
+            state.outcomes[Outcome.DUPLICATE] += int(is_duplicate.sum())
+            columns = columns.only(~is_duplicate)
+        self._fold(topic, columns)
+        return rejections
+
+    @staticmethod
+    def _duplicates(state: TopicState, columns: Columns, stream_times_ms: Ints) -> Bools | None:
+        """Return which events are duplicates, None if none is; remember all of them."""
+        hashes = hash_ids(columns.texts["event_id"])
+        minutes = stream_times_ms // MINUTE_MS
+        first, last = int(minutes[0]), int(minutes[-1])
+        if first == last:
+            return state.seen.sight(first, hashes)
+        is_duplicate = np.zeros(len(hashes), dtype=np.bool_)
+        starts = np.flatnonzero(np.diff(minutes, prepend=first - 1))
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(hashes)], strict=True):
+            found = state.seen.sight(int(minutes[start]), hashes[start:end])
+            if found is not None:
+                is_duplicate[start:end] = found
+        return is_duplicate if is_duplicate.any() else None
+
+    @staticmethod
+    def _count_late(state: TopicState, event_times_ms: Ints, is_duplicate: Bools | None) -> None:
+        """Count events older than the watermark of the valid records before them."""
+        newest_ms = _running_maximum(event_times_ms, state.max_event_time_ms)
+        earlier = np.empty_like(newest_ms)
+        earlier[1:] = newest_ms[:-1]
+        earlier[0] = event_times_ms[0] if state.max_event_time_ms is None else state.max_event_time_ms
+        is_late = event_times_ms < earlier - WATERMARK_LAG_MS
+        if is_duplicate is not None:
+            is_late &= ~is_duplicate
+        state.outcomes[LATE] += int(is_late.sum())
+        state.max_event_time_ms = int(newest_ms[-1])
+
+    def _fold(self, topic: str, columns: Columns) -> None:
+        """Add events to every festival they belong to, and count their outcomes."""
+        outcomes = self.topics[topic].outcomes
+        event_times_ms, ordered_ms = columns.numbers["ts"], columns.numbers["ordered_ts"]
+        times_ms = np.where(ordered_ms == ABSENT, event_times_ms, ordered_ms)
+        is_counted = np.zeros(len(columns), dtype=np.bool_)
+        is_expired = np.zeros(len(columns), dtype=np.bool_)
+        for festival in self.declarations.festivals.values():
+            if topic not in festival.facts:
+                continue
+            belongs = (times_ms >= festival.start_ms) & (times_ms < festival.end_ms)
+            if not belongs.any():
+                continue
+            is_settled = event_times_ms > festival.end_ms + self.declarations.settle_ms
+            is_expired |= belongs & is_settled
+            chosen = belongs & ~is_settled
+            if chosen.any():
+                is_counted |= chosen
+                self._fold_festival(festival, topic, columns.only(chosen), times_ms[chosen])
+        counted, expired = int(is_counted.sum()), int((is_expired & ~is_counted).sum())
+        outcomes[Outcome.COUNTED] += counted
+        outcomes[Outcome.EXPIRED] += expired
+        outcomes[Outcome.OUTSIDE] += len(columns) - counted - expired
+
+    def _fold_festival(self, festival: Festival, topic: str, columns: Columns, times_ms: Ints) -> None:
+        everything = _Selection(columns, times_ms, festival)
+        selections = {"": everything}
+        for rollup in self._rollups[topic]:
+            selection = everything
+            if rollup.currency is not None and "" in everything.coded(rollup.currency).texts:
+                if rollup.currency not in selections:
+                    coded = everything.coded(rollup.currency)
+                    mask = np.array([text != "" for text in coded.texts], dtype=np.bool_)[coded.codes]
+                    selections[rollup.currency] = _Selection(columns.only(mask), times_ms[mask], festival)
+                selection = selections[rollup.currency]
+            self._fold_rollup(self.tables[festival.id, rollup.name], rollup, selection)
+
+    @staticmethod
+    def _fold_rollup(table: CellTable, rollup: Rollup, selection: _Selection) -> None:
+        if not len(selection.offsets_ms):
+            return
+        sums = {index: selection.added(measure) for index, measure in enumerate(rollup.measures)}
+        table.fold(
+            None if rollup.dimension is None else selection.coded(rollup.dimension),
+            None if rollup.currency is None else selection.coded(rollup.currency),
+            selection.offsets_ms,
+            {index: added for index, added in sums.items() if added is not None},
+        )
+
+
+def _text_fields(rollups: Iterable[Rollup]) -> set[str]:
+    """Return the text fields that rollups read."""
+    return {name for rollup in rollups for name in (rollup.dimension, rollup.currency) if name is not None}
+
+
+def _running_maximum(values: Ints, before: int | None) -> Ints:
+    """Return the largest of `before` and the values up to each place."""
+    largest: Ints = np.maximum.accumulate(values)
+    return largest if before is None else np.maximum(largest, before)
+
+
+def merge_outcomes(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    """Return the sums per outcome over topics or partitions."""
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return total

@@ -204,7 +204,7 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequence
         counts = ", ".join(f"{name} {count}" for name, count in found.items())
         problems.append(
             f"unequal numbers of partitions: {counts}. Partition p of all topics is counted together, so all need "
-            "the same number: delete and create again those that are wrong, or start anew beside them with another --prefix."
+            "the same number: create those anew that are wrong, or start beside them with another --prefix."
         )
     configs = await _configs(admin, list(found))
     for spec in specs:

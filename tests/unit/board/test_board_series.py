@@ -1,0 +1,95 @@
+"""Series: a measure over the seconds, minutes and hours of a festival."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.board.memory import MemoryLedger
+from streams.board.series import COUNTS, MONEY, series_document
+from streams.board.view import CommittedView, Snapshot
+from streams.errors import UsageError
+from streams.festivals import load_festivals
+
+DAY = load_festivals()["singles-day-2019"]
+START = DAY.start_ms
+
+
+def snapshot_of(ledger: MemoryLedger) -> Snapshot:
+    view = CommittedView()
+    view.feed(ledger.drain())
+    return view.snapshot()
+
+
+def some_orders() -> MemoryLedger:
+    ledger = MemoryLedger(2)
+    for partition, elapsed_ms in ((0, 0), (1, 999), (0, 61_000), (1, 7_200_000)):
+        cells = {"orders": 1, "gross_minor": 10_000, "coupons_minor": 700, "credits_minor": 300}
+        ledger.add(partition, DAY, "orders_by_second", ("CNY",), START + elapsed_ms, **cells)
+    ledger.add(0, DAY, "orders_by_second", ("USD",), START, orders=1, gross_minor=1)
+    for partition in (0, 1):
+        ledger.commit(partition, max_event_times_ms={"orders": START + 7_207_000 + partition})
+    return ledger
+
+
+def test_every_step_adds_up_the_same_events() -> None:
+    snapshot = snapshot_of(some_orders())
+    seconds = series_document(snapshot, DAY, "orders")
+    assert len(seconds["values"]) == 86_400
+    assert {i: v for i, v in enumerate(seconds["values"]) if v} == {0: 3, 61: 1, 7200: 1}
+    minutes = series_document(snapshot, DAY, "net", "CNY", "minute")
+    assert {i: v for i, v in enumerate(minutes["values"]) if v} == {0: 18_000, 1: 9_000, 120: 9_000}
+    hours = series_document(snapshot, DAY, "gross", "CNY", "hour")
+    assert hours == {
+        "festival": DAY.id,
+        "measure": "gross",
+        "currency": "CNY",
+        "step_ms": 3_600_000,
+        "start_ms": START,
+        "values": [30_000, 0, 10_000, *[0] * 21],
+        "open_from_ms": START + 7_200_000,
+    }
+
+
+def test_values_may_still_grow_from_the_step_that_holds_the_watermark() -> None:
+    snapshot = snapshot_of(some_orders())
+    assert series_document(snapshot, DAY, "orders")["open_from_ms"] == START + 7_202_000
+    assert series_document(snapshot, DAY, "captured")["open_from_ms"] == START
+    after = MemoryLedger(1)
+    after.commit(0, max_event_times_ms={"orders": DAY.end_ms + 5_000})
+    assert series_document(snapshot_of(after), DAY, "orders")["open_from_ms"] == DAY.end_ms
+    before = MemoryLedger(1)
+    before.commit(0, max_event_times_ms={"orders": START - 90_000})
+    assert series_document(snapshot_of(before), DAY, "orders")["open_from_ms"] == START
+
+
+@pytest.mark.parametrize("measure", COUNTS)
+def test_every_count_has_a_series(measure: str) -> None:
+    assert set(series_document(snapshot_of(some_orders()), DAY, measure, None, "hour")["values"]) <= {0, 1, 4}
+
+
+@pytest.mark.parametrize("measure", MONEY)
+def test_every_amount_has_a_series_per_currency(measure: str) -> None:
+    assert len(series_document(snapshot_of(some_orders()), DAY, measure, "CNY", "hour")["values"]) == 24
+
+
+def test_series_beyond_64_bits_are_exact() -> None:
+    ledger = MemoryLedger(1)
+    for elapsed_ms in (0, 1_000):
+        ledger.add(0, DAY, "orders_by_second", ("CNY",), START + elapsed_ms, gross_minor=2**63 - 1, coupons_minor=1)
+    snapshot = snapshot_of(ledger)
+    assert series_document(snapshot, DAY, "gross", "CNY", "hour")["values"][0] == 2**64 - 2
+    assert series_document(snapshot, DAY, "net", "CNY", "hour")["values"][0] == 2**64 - 4
+
+
+@pytest.mark.parametrize(
+    ("measure", "currency", "step", "sentence"),
+    [
+        ("gmv", None, "second", "measure: 'gmv' is not kept; there are orders"),
+        ("gross", None, "second", "gross is money, so say of which currency"),
+        ("orders", "CNY", "second", "orders is a count and has no currency"),
+        ("orders", None, "day", "step: 'day' is none; there are second, minute, hour"),
+    ],
+)
+def test_what_is_not_kept_is_refused(measure: str, currency: str | None, step: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        series_document(snapshot_of(some_orders()), DAY, measure, currency, step)

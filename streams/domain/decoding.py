@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
@@ -23,7 +22,7 @@ from streams.domain.facts import TEXT_LIMIT, Fact, Field, Kind
 from streams.domain.rejections import Reason, Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 VALUE_LIMIT_BYTES = 64 * 1024
 DEPTH_LIMIT = 128
@@ -33,8 +32,10 @@ FUTURE_LIMIT_MS = 300_000
 _BRACKETS_SUSPICIOUS = 100
 """Fewer brackets than this cannot nest deeper than `DEPTH_LIMIT`."""
 _INTEGER_DIGITS = 30
+_HUGE = int("9" * _INTEGER_DIGITS)
 """Integers with more digits are out of any range; Python refuses to parse very long ones."""
 
+_NOT_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\[\]{}"]+', re.DOTALL)
 _PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -84,7 +85,7 @@ class Decoder:
         kept = {"type", "event_id"} | set(text_fields) | (relations & set(texts))
         self._texts = ["type", *(name for name in texts if name in kept)]
         self._numbers = list(fact.number_fields)
-        self._row: Callable[[Any], tuple[Any, ...]] = attrgetter(*self._texts, *self._numbers)
+        self._take_columns = _column_taker([*self._texts, *self._numbers])
 
     def decode(
         self, values: Sequence[bytes | None], record_times_ms: Sequence[int]
@@ -126,15 +127,13 @@ class Decoder:
             else:
                 return events, rejections
 
-    def _decode_carefully(self, value: bytes | None) -> Any:  # noqa: ANN401 - an event of a struct made at run time
+    def _decode_carefully(self, value: bytes | None) -> msgspec.Struct:
         if value is None or _is_suspicious(value):
             raise _SuspiciousError
         return self._decode(value)
 
     def _columns(self, events: list[Any], indexes: Ints, record_times_ms: Ints) -> Columns:
-        names = [*self._texts, *self._numbers]
-        rows = zip(*map(self._row, events), strict=True) if events else ((),) * len(names)
-        columns = dict(zip(names, rows, strict=True))
+        columns = self._take_columns(events)
         return Columns(
             indexes,
             record_times_ms,
@@ -173,23 +172,19 @@ class Decoder:
         """Return where a field was given (a 0 that is also its default counts as not given)."""
         default = self._defaults[name]
         if name in columns.numbers:
-            return columns.numbers[name] != default
+            is_given: Bools = np.not_equal(columns.numbers[name], default)
+            return is_given
         return np.fromiter(map(default.__ne__, columns.texts[name]), np.bool_, len(columns))
 
-    def _judge(self, value: bytes | None) -> Any | Rejection:  # noqa: ANN401 - an event of a struct made at run time
+    def _judge(self, value: bytes | None) -> msgspec.Struct | Rejection:
         """Return the event in one record, or why there is none."""
         parsed = parse_object(value)
         if isinstance(parsed, Rejection):
             return parsed
-        if "type" not in parsed:
-            return Rejection(Reason.MISSING_FIELD, "type: missing")
-        event_type = parsed["type"]
-        if not isinstance(event_type, str):
-            return Rejection(Reason.WRONG_TYPE, f"type: expected a text, found {_found(event_type)}")
-        if event_type not in self._fact.types:
-            expected = ", ".join(self._fact.types)
-            return Rejection(Reason.UNKNOWN_TYPE, f"type: {_found(event_type)} is not one of {expected}")
-        given: dict[str, Any] = {"type": event_type}
+        rejection = self._check_type(parsed)
+        if rejection is not None:
+            return rejection
+        given: dict[str, Any] = {"type": parsed["type"]}
         for field in self._fact.fields:
             if field.name in parsed:
                 rejection = _check(field, parsed[field.name])
@@ -199,6 +194,29 @@ class Decoder:
             elif field.is_required:
                 return Rejection(Reason.MISSING_FIELD, f"{field.name}: missing")
         return self._fact.event(**given)
+
+    def _check_type(self, parsed: Mapping[str, object]) -> Rejection | None:
+        if "type" not in parsed:
+            return Rejection(Reason.MISSING_FIELD, "type: missing")
+        event_type = parsed["type"]
+        if not isinstance(event_type, str):
+            return Rejection(Reason.WRONG_TYPE, f"type: expected a text, found {_found(event_type)}")
+        if event_type not in self._fact.types:
+            expected = ", ".join(self._fact.types)
+            return Rejection(Reason.UNKNOWN_TYPE, f"type: {_found(event_type)} is not one of {expected}")
+        return None
+
+
+def _column_taker(names: Sequence[str]) -> Callable[[list[Any]], dict[str, list[Any]]]:
+    """Return a function that turns events into a list per field.
+
+    Written out as source, because a comprehension with the field's name in it costs 12 ns per event and field,
+    and `map(attrgetter(name), events)` 28 ns.
+    """
+    assert all(name.isidentifier() for name in names)
+    columns = ", ".join(f"{name!r}: [event.{name} for event in events]" for name in names)
+    take: Callable[[list[Any]], dict[str, list[Any]]] = eval(f"lambda events: {{{columns}}}")  # noqa: S307 - declared names only
+    return take
 
 
 class _SuspiciousError(Exception):
@@ -226,7 +244,7 @@ def _is_suspicious(value: bytes) -> bool:
 
 
 def _is_suspicious_text(text: bytes) -> bool:
-    """Return whether a text may begin with `__` (written out or as \\u005f), or some byte is not UTF-8."""
+    r"""Return whether a text may begin with `__` (written out or as \\u005f), or some byte is not UTF-8."""
     if b'"__' in text or b"\\u005" in text:
         return True
     if text.isascii():
@@ -266,7 +284,8 @@ def parse_object(value: bytes | None) -> dict[str, Any] | Rejection:  # noqa: PL
 def _depth(text: str) -> int:
     """Return how deep brackets nest, counting those inside strings out."""
     depth = deepest = 0
-    for bracket in re.sub(r'"(?:[^"\\]|\\.)*"?|[^\[\]{}"]+', "", text, flags=re.DOTALL):
+    bracket: str
+    for bracket in _NOT_BRACKETS.sub("", text):
         depth += 1 if bracket in "[{" else -1
         deepest = max(deepest, depth)
     return deepest
@@ -279,7 +298,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _integer(digits: str) -> int:
     """Return an integer, or for one of very many digits another that is out of every range too."""
     if len(digits) > _INTEGER_DIGITS:
-        return -(10**_INTEGER_DIGITS) if digits.startswith("-") else 10**_INTEGER_DIGITS
+        return -_HUGE if digits.startswith("-") else _HUGE
     return int(digits)
 
 

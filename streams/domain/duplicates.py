@@ -106,7 +106,8 @@ class _Filter:
 
     def may_hold(self, ascending: Hashes) -> Bools:
         where, bits = self._places(ascending)
-        return (self._bytes[where] & bits) != 0
+        may_hold: Bools = np.not_equal(self._bytes[where] & bits, 0)
+        return may_hold
 
 
 class SeenIds:

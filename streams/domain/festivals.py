@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ _FIELDS = frozenset(
     | {"plausible", "points_per_tree"}
 )
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 class FestivalFileError(ValueError):
@@ -74,7 +75,7 @@ class Festival:
     points_per_tree: int | None = None
 
     def rate_of(self, currency: str) -> Decimal | None:
-        """Return the latest rate not after the start date (local), 1 for the home currency, None where there is none."""
+        """Return the latest rate not after the local start date, 1 for the home currency, None where there is none."""
         if currency == self.home_currency:
             return Decimal(1)
         started = dt.datetime.fromtimestamp(self.start_ms / 1000, ZoneInfo(self.timezone)).date()
@@ -90,7 +91,7 @@ class _Reader:
         self.source = source
         self.problems: list[str] = []
 
-    def field(self, name: str, read: Callable[[Any], T], default: T | None = None) -> T | None:
+    def field(self, name: str, read: Callable[[Any], T], default: D | None = None) -> T | D | None:
         """Return `read(value)` of a field; a missing one without default, or a ValueError, is a problem."""
         if name not in self.document:
             if default is None:
@@ -152,27 +153,27 @@ def parse_festival(text: str, source: str) -> Festival:
     )
 
 
-def _identifier(value: Any) -> str:  # noqa: ANN401 - a TOML value
+def _identifier(value: object) -> str:
     text = _text(value)
     if not text or len(text) > 64 or text.startswith("__"):  # noqa: PLR2004 - contract 1: 1 to 64 code points
         raise ValueError("an identifier has 1 to 64 characters and does not begin with `__`")
     return text
 
 
-def _text(value: Any) -> str:  # noqa: ANN401
+def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"expected a text, found {value!r}")
+        raise TypeError(f"expected a text, found {value!r}")
     return value
 
 
-def _zone(value: Any) -> ZoneInfo:  # noqa: ANN401
+def _zone(value: object) -> ZoneInfo:
     try:
         return ZoneInfo(_text(value))
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ValueError(f"{value!r} is no IANA time zone, such as Asia/Shanghai") from error
 
 
-def _local_time(value: Any) -> dt.datetime:  # noqa: ANN401
+def _local_time(value: object) -> dt.datetime:
     if isinstance(value, str):
         value = dt.datetime.fromisoformat(value)
     if not isinstance(value, dt.datetime) or value.tzinfo is not None or value.microsecond:
@@ -180,40 +181,42 @@ def _local_time(value: Any) -> dt.datetime:  # noqa: ANN401
     return value
 
 
-def _hours(value: Any) -> int:  # noqa: ANN401
+def _hours(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 24 * 31:
         raise ValueError(f"expected whole hours from 1 to {24 * 31}, found {value!r}")
     return value
 
 
-def _currency(value: Any) -> str:  # noqa: ANN401
+def _currency(value: object) -> str:
     if value not in EXPONENTS:
         raise ValueError(f"{value!r} is no ISO 4217 currency with a minor unit")
     return str(value)
 
 
-def _facts(value: Any) -> tuple[str, ...]:  # noqa: ANN401
+def _facts(value: object) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value or set(value) - set(FACT_NAMES):
         raise ValueError(f"expected a list out of {', '.join(FACT_NAMES)}, found {value!r}")
     return tuple(name for name in FACT_NAMES if name in value)
 
 
-def _decimal(value: Any) -> Decimal:  # noqa: ANN401
+def _decimal(value: object) -> Decimal:
     """Return a decimal; a TOML float is refused, because it has already lost what was written."""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"expected a decimal in quotes or an integer, found {value!r}")
+        raise TypeError(f"expected a decimal in quotes or an integer, found {value!r}")
     number = Decimal(value)
     if not number.is_finite():
         raise ValueError(f"expected a finite decimal, found {value!r}")
     return number
 
 
-def _milestones(value: Any, home: str) -> tuple[int, ...]:  # noqa: ANN401
+def _milestones(value: Iterable[object], home: str) -> tuple[int, ...]:
     return tuple(sorted(to_minor(_decimal(v), home) for v in value))
 
 
 def _previous(reader: _Reader, home: str) -> Previous | None:
-    def read(value: Any) -> Previous:  # noqa: ANN401
+    def read(value: object) -> Previous:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"expected a table, found {value!r}")
         curve = tuple(sorted((int(s), to_minor(_decimal(a), home)) for s, a in value.get("curve", ())))
         return Previous(_text(value.get("name", "previous")), to_minor(_decimal(value["total"]), home), curve)
 
@@ -221,7 +224,7 @@ def _previous(reader: _Reader, home: str) -> Previous | None:
 
 
 def _optional_int(reader: _Reader, name: str) -> int | None:
-    def read(value: Any) -> int:  # noqa: ANN401
+    def read(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"expected a positive integer, found {value!r}")
         return value
@@ -229,15 +232,15 @@ def _optional_int(reader: _Reader, name: str) -> int | None:
     return reader.field(name, read) if name in reader.document else None
 
 
-def _date(value: Any) -> dt.date:  # noqa: ANN401
+def _date(value: object) -> dt.date:
     if isinstance(value, str):
         return dt.date.fromisoformat(value)
     if isinstance(value, dt.datetime) or not isinstance(value, dt.date):
-        raise ValueError(f"expected a date such as 2019-11-11, found {value!r}")
+        raise TypeError(f"expected a date such as 2019-11-11, found {value!r}")
     return value
 
 
-def _rates(value: Any) -> tuple[Rate, ...]:  # noqa: ANN401
+def _rates(value: object) -> tuple[Rate, ...]:
     """Return rates out of `[[rates]]` rows, or out of a table per currency holding dates or rows."""
     rows: list[tuple[Any, Any, Any]] = []
     if isinstance(value, Mapping):
@@ -246,7 +249,7 @@ def _rates(value: Any) -> tuple[Rate, ...]:  # noqa: ANN401
                 rows += [(currency, date, rate) for date, rate in dated.items()]
             else:
                 rows += [(currency, row["date"], row["rate"]) for row in dated]
-    else:
+    elif isinstance(value, Sequence):
         rows = [(row["currency"], row["date"], row["rate"]) for row in value]
     rates = tuple(Rate(_currency(c), _date(d), _decimal(r)) for c, d, r in rows)
     if any(r.rate <= 0 for r in rates):
@@ -254,7 +257,7 @@ def _rates(value: Any) -> tuple[Rate, ...]:  # noqa: ANN401
     return rates
 
 
-def _plausible(value: Any, home: str) -> Plausible:  # noqa: ANN401
+def _plausible(value: Mapping[str, Iterable[object]], home: str) -> Plausible:
     average = growth = None
     if "average_order_value" in value:
         low, high = (to_minor(_decimal(v), home) for v in value["average_order_value"])

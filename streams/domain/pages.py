@@ -18,15 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-Cells = npt.NDArray[np.int64]
 HIGH_SHIFT = 62
 """A cell beyond 64 bits is `high * 2**62 + low`."""
 
 
 class Page(msgspec.Struct, array_like=True, frozen=True):
-    """Cells of one page, as written: little-endian int64, shape (measures, groups × slots).
+    """Cells of one page, as written: little-endian int64, shape (measures, groups x slots).
 
-    Group g has the columns g × slots … g × slots + slots − 1, one for each window of the page (a second page has 60
+    Group g has the columns g x slots … g x slots + slots - 1, one for each window of the page (a second page has 60
     slots, any other page 1). `high` is None while every cell fits 63 bits.
     """
 
@@ -38,7 +37,7 @@ class Page(msgspec.Struct, array_like=True, frozen=True):
     high: bytes | None
 
     def cells(self) -> npt.NDArray[np.int64]:
-        """Return the low parts as a read-only array of shape (measures, groups × slots)."""
+        """Return the low parts as a read-only array of shape (measures, groups x slots)."""
         return np.frombuffer(self.low, dtype="<i8").reshape(self.measures, -1)
 
     def high_cells(self) -> npt.NDArray[np.int64] | None:

@@ -1,0 +1,114 @@
+"""What the ledger says it was counted under: the fingerprint document, read as data.
+
+The audit takes rollups, limits, settle and horizon from it: they are what the operator declared. It does not
+take from it what a festival's file or ISO 4217 says; those are read again and compared.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+FORMAT = 1
+WINDOWS_MS = {"second": 1_000, "minute": 60_000, "festival": None}
+PAGE_MS = 60_000
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
+
+
+class UnknownDocumentError(ValueError):
+    """The fingerprint document is none this audit understands; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The sum over events of `types` of signed fields, or their count without `terms`."""
+
+    name: str
+    types: tuple[str, ...]
+    terms: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """One table of totals, as declared."""
+
+    name: str
+    fact: str
+    dimension: str | None
+    window_ms: int | None
+    """None: the whole festival is one window."""
+    currency: str | None
+    limit: int
+    measures: tuple[Measure, ...]
+
+    def slots(self) -> int:
+        """Return how many windows a page holds."""
+        return PAGE_MS // self.window_ms if self.window_ms else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything declared."""
+
+    settle_ms: int
+    horizon_minutes: int
+    currencies: frozenset[str]
+    festivals: dict[str, tuple[int, int, frozenset[str]]]
+    """Start, end (milliseconds) and facts per festival."""
+    rollups: tuple[Rollup, ...]
+
+    def facts(self) -> tuple[str, ...]:
+        """Return the topics that any rollup reads."""
+        return tuple(dict.fromkeys(rollup.fact for rollup in self.rollups))
+
+    def columns(self, fact: str) -> tuple[str, ...]:
+        """Return the fields of a topic that its rollups need."""
+        mine = [rollup for rollup in self.rollups if rollup.fact == fact]
+        names = [name for r in mine for name in (r.dimension, r.currency) if name is not None]
+        names += [name for r in mine for measure in r.measures for _, name in measure.terms]
+        return tuple(dict.fromkeys(names))
+
+
+def read_plan(document: bytes) -> Plan:
+    """Return the declarations in a fingerprint document; raises `UnknownDocumentError`."""
+    try:
+        fields = json.loads(document)
+        if fields["format"] != FORMAT:
+            raise UnknownDocumentError(f"format {fields['format']}, this version audits format {FORMAT}")
+        return Plan(
+            settle_ms=fields["settle_ms"],
+            horizon_minutes=fields["dedup_horizon_minutes"],
+            currencies=frozenset(fields["currencies"]),
+            festivals={
+                name: (f["start_ms"], f["end_ms"], frozenset(f["facts"])) for name, f in fields["festivals"].items()
+            },
+            rollups=tuple(_rollup(rollup) for rollup in fields["rollups"]),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UnknownDocumentError(f"the ledger's fingerprint document is not understood: {error!r}") from error
+
+
+def _rollup(fields: dict[str, Any]) -> Rollup:
+    return Rollup(
+        name=_name(fields["name"]),
+        fact=_name(fields["fact"]),
+        dimension=_name(fields["dimension"]) if fields["dimension"] is not None else None,
+        window_ms=WINDOWS_MS[fields["window"]],
+        currency=_name(fields["currency"]) if fields["currency"] is not None else None,
+        limit=int(fields["limit"]),
+        measures=tuple(
+            Measure(
+                _name(m["name"]), tuple(_name(t) for t in m["types"]), tuple((int(s), _name(f)) for s, f in m["terms"])
+            )
+            for m in fields["measures"]
+        ),
+    )
+
+
+def _name(text: str) -> str:
+    """Return `text`, which becomes part of SQL; raises ValueError where it is no plain name."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name")
+    return text

@@ -1,0 +1,155 @@
+"""The SQL of the audit, made from the declarations. Names in it were checked by `streams.audit.plan`.
+
+Tables: `events_T` holds the admitted records of topic T (partition `part`, offset `off`, the minute of stream
+time `minute`, the largest event time before it `earlier_ts`, festival time `ft`); `repeats_T` the offsets of
+duplicates.
+"""
+
+# ruff: noqa: S608 - every name and number in these texts comes from `plan`, which admits plain names only
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from streams.audit.calendar import Edition
+    from streams.audit.plan import Measure, Plan, Rollup
+
+OTHER = "__other__"
+NONE = "__none__"
+OUT_OF_ORDER_MS = 5_000
+"""A record is late when its event time is more than this behind the largest before it (contract 3)."""
+HIGH_UNIT = 2**62
+"""What one unit of a page's high part stands for."""
+
+
+def create_events(topic: str, columns: Iterable[tuple[str, str]]) -> str:
+    """Return the table of a topic's admitted records; `columns` are names and SQL types of declared fields."""
+    declared = "".join(f", {name} {sql_type}" for name, sql_type in columns)
+    return (
+        f"CREATE TABLE events_{topic} (part INTEGER, off BIGINT, minute BIGINT, earlier_ts BIGINT, "
+        f"ts BIGINT, ft BIGINT, type VARCHAR, event_id VARCHAR{declared})"
+    )
+
+
+def create_repeats(topic: str, horizon_minutes: int) -> str:
+    """Return the duplicates: an id whose latest sighting in its partition lies within the horizon."""
+    return f"""
+        CREATE TABLE repeats_{topic} AS
+        WITH again AS (SELECT part, event_id FROM events_{topic} GROUP BY ALL HAVING count(*) > 1),
+        sightings AS (
+            SELECT part, off, minute - lag(minute) OVER (PARTITION BY part, event_id ORDER BY off) AS apart
+            FROM events_{topic} SEMI JOIN again USING (part, event_id))
+        SELECT part, off FROM sightings WHERE apart <= {horizon_minutes}"""
+
+
+def count_outcomes(topic: str, plan: Plan, editions: Iterable[Edition]) -> str:
+    """Return rows (part, outcome, records, late records) of a topic; a rejected record is not in them."""
+    inside = [(e, _inside(e)) for e in editions if topic in e.facts]
+    counted = " OR ".join(f"({test} AND {_in_time(e, plan)})" for e, test in inside) or "false"
+    within = " OR ".join(f"({test})" for _, test in inside) or "false"
+    return f"""
+        SELECT part,
+            CASE WHEN r.off IS NOT NULL THEN 'duplicate' WHEN {counted} THEN 'counted'
+                 WHEN {within} THEN 'expired' ELSE 'outside' END AS outcome,
+            count(*), count(*) FILTER (r.off IS NULL AND ts < earlier_ts - {OUT_OF_ORDER_MS})
+        FROM events_{topic} LEFT JOIN repeats_{topic} r USING (part, off) GROUP BY part, outcome"""
+
+
+def create_recount(rollup: Rollup, plan: Plan, edition: Edition) -> str:
+    """Return the cells of one rollup of one festival as table `recount`."""
+    window = f"(ft - {edition.start_ms}) // {rollup.window_ms}" if rollup.window_ms else "0"
+    dimension = f"coalesce({rollup.dimension}, '{NONE}')" if rollup.dimension else "''"
+    currency = rollup.currency or "''"
+    fields = sorted({name for measure in rollup.measures for _, name in measure.terms})
+    carried = "".join(f", coalesce({name}, 0) AS {name}" for name in fields)
+    sums = ", ".join(f"{_sum(measure)} AS m{i}" for i, measure in enumerate(rollup.measures))
+    return f"""
+        CREATE TABLE recount AS
+        WITH entering AS (
+            SELECT part, off, type, {window} AS win, {dimension} AS dim, {currency} AS cur{carried}
+            FROM events_{rollup.fact} ANTI JOIN repeats_{rollup.fact} USING (part, off)
+            WHERE {_inside(edition)} AND {_in_time(edition, plan)} AND {currency} IS NOT NULL),
+        arrivals AS (
+            SELECT part, dim, row_number() OVER (PARTITION BY part ORDER BY min(off)) AS arrival
+            FROM entering GROUP BY part, dim)
+        SELECT part, win, CASE WHEN arrival <= {rollup.limit} THEN e.dim ELSE '{OTHER}' END AS dim, cur, {sums}
+        FROM entering e JOIN arrivals USING (part, dim) GROUP BY ALL"""
+
+
+def create_written(rollup: Rollup) -> str:
+    """Return the table `written` of the ledger's cells, summed from `pieces` (which holds low and high parts)."""
+    sums = ", ".join(
+        f"sum(low{i})::HUGEINT + sum(high{i})::HUGEINT * {HIGH_UNIT} AS m{i}" for i in range(len(rollup.measures))
+    )
+    return f"CREATE TABLE written AS SELECT part, win, dim, cur, {sums} FROM pieces GROUP BY ALL"
+
+
+def create_pieces(rollup: Rollup) -> str:
+    """Return the table that takes the cells of pages as they lie there."""
+    parts = ", ".join(f"low{i} BIGINT, high{i} BIGINT" for i in range(len(rollup.measures)))
+    return f"CREATE TABLE pieces (part INTEGER, win BIGINT, dim VARCHAR, cur VARCHAR, {parts})"
+
+
+def create_compared(rollup: Rollup) -> str:
+    """Return the table `compared`: per cell and measure what the ledger holds (w) and what was recounted (r)."""
+    pairs = ", ".join(
+        f"coalesce(w.m{i}, 0)::HUGEINT AS w{i}, coalesce(r.m{i}, 0)::HUGEINT AS r{i}"
+        for i in range(len(rollup.measures))
+    )
+    return f"""
+        CREATE TABLE compared AS
+        SELECT part, win, dim, cur, {pairs} FROM written w FULL JOIN recount r USING (part, win, dim, cur)"""
+
+
+def summarise(rollup: Rollup) -> str:
+    """Return one row: per measure the cells that are not 0 on both sides, then the sum of what they differ by."""
+    return "SELECT {} FROM compared".format(
+        ", ".join(
+            f"count(*) FILTER (w{i} <> 0 OR r{i} <> 0), coalesce(sum(abs(w{i} - r{i})), 0)::VARCHAR"
+            for i in range(len(rollup.measures))
+        )
+    )
+
+
+def list_differences(index: int, limit: int) -> str:
+    """Return rows (part, win, dim, cur, in the ledger, recounted) of one measure's cells that differ."""
+    return f"""
+        SELECT part, win, dim, cur, w{index}::VARCHAR, r{index}::VARCHAR FROM compared
+        WHERE w{index} <> r{index} ORDER BY part, win, dim, cur LIMIT {limit}"""
+
+
+def sum_recounted(rollup: Rollup) -> str:
+    """Return rows (currency, measure 0, measure 1, …) over all partitions and windows."""
+    sums = ", ".join(f"sum(m{i})::VARCHAR" for i in range(len(rollup.measures)))
+    return f"SELECT cur, {sums} FROM recount GROUP BY cur"
+
+
+COMPARE_REJECTED = """
+    WITH found AS (
+        SELECT topic, part, off, count(*) AS copies, any_value(reason) AS reason, any_value(content) AS content
+        FROM set_aside GROUP BY ALL)
+    SELECT topic, part, off, coalesce(found.copies, 0), e.reason, found.reason, e.content = found.content
+    FROM rejections e FULL JOIN found USING (topic, part, off)
+    WHERE e.reason IS NULL OR found.copies IS NULL OR found.copies <> 1
+        OR e.reason <> found.reason OR e.content <> found.content
+    ORDER BY topic, part, off"""
+"""Rows of bad records that were not set aside exactly once with the same bytes, and of good ones that were."""
+
+
+def _sum(measure: Measure) -> str:
+    of_type = "type IN ({})".format(", ".join(f"'{name}'" for name in measure.types))
+    if not measure.terms:
+        return f"count(*) FILTER ({of_type})"
+    expression = " + ".join(f"{sign} * {name}" for sign, name in measure.terms)
+    return f"coalesce(sum({expression}) FILTER ({of_type}), 0)"
+
+
+def _inside(edition: Edition) -> str:
+    return f"ft >= {edition.start_ms} AND ft < {edition.end_ms}"
+
+
+def _in_time(edition: Edition, plan: Plan) -> str:
+    return f"ts <= {edition.end_ms + plan.settle_ms}"

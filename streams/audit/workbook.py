@@ -1,0 +1,176 @@
+"""Where the audit counts: a DuckDB file that takes the log, record by record, and answers with totals.
+
+Memory stays bounded: rows go to the file in chunks, and DuckDB spills beside it.
+"""
+
+# ruff: noqa: S608 - names in the SQL come from `plan`, which admits plain names only
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+import numpy as np
+
+from streams.audit import statements
+from streams.audit.admission import SHAPES, admit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from streams.audit.plan import Plan
+
+CHUNK_ROWS: Final = 50_000
+MEMORY: Final = "1GB"
+"""What DuckDB may hold before it spills to disk."""
+CUT_ABOVE_BYTES: Final = 900_000
+"""A larger rejected record keeps its value's first `CUT_TO_BYTES`; headers hold the whole length and digest."""
+CUT_TO_BYTES: Final = 64 * 1024
+_ABSENT: Final = -1
+"""Stands for NULL in a column of integers on its way into DuckDB; no field may be negative."""
+_FIXED: Final = ("part", "off", "minute", "earlier_ts", "ts", "ft", "type", "event_id")
+_FIXED_NUMBERS: Final = frozenset(_FIXED[:6])
+
+
+def content_digest(key: bytes | None, value: bytes | None) -> str:
+    """Return a digest of a rejected record's key and value that tells null from empty."""
+    parts = ["null" if part is None else hashlib.sha256(part).hexdigest() for part in (key, value)]
+    return ":".join(parts)
+
+
+def kept_digest(key: bytes | None, value: bytes | None) -> str:
+    """Return the digest of what must be set aside for a source record: all of it, or its beginning and its measure."""
+    measure = ""
+    if value is not None and len(value) + len(key or b"") > CUT_ABOVE_BYTES:
+        measure = f":{len(value)}:{hashlib.sha256(value).hexdigest()}"
+        value = value[:CUT_TO_BYTES]
+    if key is not None and len(key) > CUT_ABOVE_BYTES:
+        key = key[:CUT_TO_BYTES]
+    return content_digest(key, value) + measure
+
+
+class Workbook:
+    """The log up to the ledger's positions. Call order: `add…` any number of times, `settle`, then ask."""
+
+    def __init__(self, directory: Path, plan: Plan) -> None:
+        """Open a new database file in `directory`."""
+        self.plan = plan
+        self.stream_times_ms: dict[tuple[str, int], int] = {}
+        self.max_event_times_ms: dict[tuple[str, int], int] = {}
+        self.records = 0
+        self._columns = {topic: _columns(topic, plan) for topic in plan.facts()}
+        self._rows: dict[str, list[tuple[Any, ...]]] = {topic: [] for topic in self._columns}
+        self._rejections: list[tuple[str, int, int, str, str]] = []
+        self._set_aside: list[tuple[str, int, int, str, str]] = []
+        self.db = duckdb.connect(str(directory / "audit.duckdb"))
+        # Sampling guesses the type of an object column from its first values; a column of nulls would be a wrong one.
+        self.db.execute(f"SET memory_limit = '{MEMORY}'; SET pandas_analyze_sample = 0; SET threads = 2")
+        self.db.execute(f"SET temp_directory = '{directory / 'spill'}'; SET preserve_insertion_order = false")
+        for topic, columns in self._columns.items():
+            self.db.execute(statements.create_events(topic, columns))
+        for table in ("rejections", "set_aside"):
+            self.db.execute(
+                f"CREATE TABLE {table} (topic VARCHAR, part INTEGER, off BIGINT, reason VARCHAR, content VARCHAR)"
+            )
+
+    def close(self) -> None:
+        """Let the file go; may be called twice."""
+        self.db.close()
+
+    def add(self, topic: str, partition: int, records: Iterable[tuple[int, int, bytes | None, bytes | None]]) -> None:
+        """Judge and keep records of one topic-partition, in log order: (offset, record time, key, value) each."""
+        rows = self._rows[topic]
+        columns = [name for name, _ in self._columns[topic]]
+        where = (topic, partition)
+        stream_time_ms = self.stream_times_ms.get(where, -1)
+        latest_ms = self.max_event_times_ms.get(where, -1)
+        for offset, record_time_ms, key, value in records:
+            self.records += 1
+            stream_time_ms = max(stream_time_ms, record_time_ms)
+            verdict = admit(topic, value, record_time_ms)
+            if isinstance(verdict, str):
+                self._rejections.append((topic, partition, offset, verdict, kept_digest(key, value)))
+                continue
+            ts = verdict["ts"]
+            get = verdict.get
+            rows.append(
+                (partition, offset, stream_time_ms // 60_000, latest_ms, ts, get("ordered_ts", ts), verdict["type"],
+                 verdict["event_id"], *map(get, columns))
+            )  # fmt: skip
+            latest_ms = max(latest_ms, ts)
+        if stream_time_ms >= 0:
+            self.stream_times_ms[where] = stream_time_ms
+        if latest_ms >= 0:
+            self.max_event_times_ms[where] = latest_ms
+        if len(rows) >= CHUNK_ROWS:
+            self._write_events(topic)
+        if len(self._rejections) >= CHUNK_ROWS:
+            self._write_rejections()
+
+    def add_set_aside(self, rows: Sequence[tuple[str, int, int, str, str]]) -> None:
+        """Keep what lies on the rejected topics: (source topic, partition, offset, reason, content digest) each."""
+        self._set_aside.extend(rows)
+        if len(self._set_aside) >= CHUNK_ROWS:
+            self._write_rejections()
+
+    def settle(self) -> None:
+        """Write what is still in memory and tell duplicates apart; nothing may be added afterwards."""
+        self._write_rejections()
+        for topic in self._columns:
+            self._write_events(topic)
+            self.db.execute(statements.create_repeats(topic, self.plan.horizon_minutes))
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        return self.db.execute(statement).fetchall()
+
+    def insert(self, table: str, columns: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Append columns of equal length to a table that has exactly these columns."""
+        self.db.register("chunk", columns)
+        self.db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM chunk")
+        self.db.unregister("chunk")
+
+    def _write_events(self, topic: str) -> None:
+        rows = self._rows[topic]
+        if not rows:
+            return
+        numbers = _FIXED_NUMBERS | {name for name, sql_type in self._columns[topic] if sql_type == "BIGINT"}
+        names = (*_FIXED, *(name for name, _ in self._columns[topic]))
+        chunk = {
+            name: np.array([_ABSENT if v is None else v for v in values], np.int64)
+            if name in numbers
+            else np.array(values, object)
+            for name, values in zip(names, zip(*rows, strict=True), strict=True)
+        }
+        optional = [name for name, sql_type in self._columns[topic] if sql_type == "BIGINT"]
+        replaced = ", ".join(f"nullif({name}, {_ABSENT}) AS {name}" for name in optional)
+        self.db.register("chunk", chunk)
+        star = f"* REPLACE ({replaced})" if replaced else "*"
+        self.db.execute(f"INSERT INTO events_{topic} BY NAME SELECT {star} FROM chunk")
+        self.db.unregister("chunk")
+        rows.clear()
+
+    def _write_rejections(self) -> None:
+        for table, rows in (("rejections", self._rejections), ("set_aside", self._set_aside)):
+            if not rows:
+                continue
+            topics, partitions, offsets, reasons, contents = zip(*rows, strict=True)
+            self.insert(
+                table,
+                {
+                    "topic": np.array(topics, object),
+                    "part": np.array(partitions, np.int32),
+                    "off": np.array(offsets, np.int64),
+                    "reason": np.array(reasons, object),
+                    "content": np.array(contents, object),
+                },
+            )
+            rows.clear()
+
+
+def _columns(topic: str, plan: Plan) -> list[tuple[str, str]]:
+    """Return names and SQL types of the fields of a topic that rollups need."""
+    numbers = {name for shape in SHAPES[topic].values() for name, _, _ in shape.integers}
+    return [(name, "BIGINT" if name in numbers else "VARCHAR") for name in plan.columns(topic) if name not in _FIXED]

@@ -7,11 +7,8 @@ Every store calls its `AtStep` at each step in this order. Nothing of a checkpoi
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Step(StrEnum):
@@ -28,8 +25,7 @@ class Step(StrEnum):
     AFTER_COMMIT = "after_commit"
 
 
-if TYPE_CHECKING:
-    AtStep = Callable[[Step], None]
+AtStep = Callable[[Step], None]
 
 
 class InjectedCrashError(Exception):

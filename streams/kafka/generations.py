@@ -1,0 +1,157 @@
+"""Which generation of the ledger is current: the control record, read cheaply again and again, and written.
+
+The record has the key `["generations"]` and lies in partition 0 of the ledger topic, among the pages. Without one
+the generation is `g1`. Read by the store at each takeover, by the worker's watch and by the recount, which alone
+writes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiokafka.structs import TopicPartition
+
+from streams.engine.checkpoint import UnreadableError
+from streams.kafka import clients
+from streams.kafka.ledger_keys import GENERATIONS_KEY
+from streams.kafka.log_reader import LogReader
+from streams.kafka.topics import LEDGER
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+log = logging.getLogger("festival.generations")
+
+FIRST = "g1"
+CONTROL_KEY = GENERATIONS_KEY
+CONTROL = TopicPartition(LEDGER, 0)
+POLL_SECONDS = 0.2
+
+
+class NextGeneration(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation that a recount is counting beside the current one."""
+
+    id: str
+    fingerprint: str
+    """SHA-256 (hex) of the fingerprint it is counted under: a recount with the same one goes on with it."""
+
+
+class Generations(msgspec.Struct, frozen=True, kw_only=True):
+    """Value of the control record, JSON."""
+
+    current: str = FIRST
+    next: NextGeneration | None = None
+    previous: str | None = None
+    """Current before this one: whose late writers a takeover has to fence."""
+
+    def newer(self) -> str:
+        """Return a name that no generation had before."""
+        numbers = [int(name[1:]) for name in (self.current, self.next.id if self.next else None) if name]
+        return f"g{max(numbers) + 1}"
+
+
+def encode(generations: Generations) -> bytes:
+    """Return the value of the control record."""
+    return msgspec.json.encode(generations)
+
+
+def decode(value: bytes) -> Generations:
+    """Return what a control record says; raises `UnreadableError` where it is none."""
+    try:
+        return msgspec.json.decode(value, type=Generations)
+    except msgspec.DecodeError as error:
+        raise UnreadableError(f"the control record of the generations cannot be read: {error}") from error
+
+
+class GenerationWatch:
+    """Follows the control record. The first look reads partition 0 of the ledger whole, later ones what is new.
+
+    Looks may overlap; they are made one after another. All of them raise `KafkaError` where the broker does not
+    answer, and `UnreadableError`.
+    """
+
+    def __init__(self, settings: Settings, *, is_patient: bool = True) -> None:
+        """`is_patient`: the first look waits through an outage of the broker."""
+        self._settings = settings
+        self._is_patient = is_patient
+        self._reader: LogReader | None = None
+        self._ends: LogReader | None = None
+        self._lock = asyncio.Lock()
+        self._seen = Generations()
+
+    async def look(self) -> Generations:
+        """Return what is committed and visible now."""
+        async with self._lock:
+            return await self._read_to((await (await self._log()).end_offsets([CONTROL]))[CONTROL])
+
+    async def confirm(self) -> Generations:
+        """Return what no transaction begun before this call can change any more; waits for open ones to end.
+
+        Open ones end in milliseconds, or, their owner dead and not yet replaced, with the transaction timeout.
+        """
+        async with self._lock:
+            if self._ends is None:
+                self._ends = await LogReader.open(self._settings, is_committed_only=False, is_patient=self._is_patient)
+            return await self._read_to((await self._ends.end_offsets([CONTROL]))[CONTROL])
+
+    async def close(self) -> None:
+        """Release the connections. Never raises."""
+        readers, self._reader, self._ends = (self._reader, self._ends), None, None
+        for reader in readers:
+            if reader is not None:
+                await reader.close()
+
+    async def _read_to(self, end_offset: int) -> Generations:
+        reader = await self._log()
+        if reader.positions[CONTROL] > end_offset:
+            # The ledger topic was deleted and made again: what was seen of the old one is worth nothing.
+            self._seen = Generations()
+            await reader.assign_from_beginning([CONTROL])
+        while reader.positions[CONTROL] < end_offset:
+            for batch in await reader.fetch(POLL_SECONDS):
+                for key, value in zip(batch.keys, batch.values, strict=True):
+                    if key == CONTROL_KEY:
+                        self._seen = Generations() if value is None else decode(value)
+        return self._seen
+
+    async def _log(self) -> LogReader:
+        if self._reader is None:
+            reader = await LogReader.open(self._settings, is_patient=self._is_patient)
+            try:
+                await reader.assign_from_beginning([CONTROL])
+            except BaseException:
+                await reader.close()
+                raise
+            self._reader = reader
+        return self._reader
+
+
+async def current_generation(settings: Settings) -> str:
+    """Return the current generation, for a process that asks once (a watch is cheaper for one that asks again).
+
+    Raises `KafkaConnectionError` where the broker is not reachable.
+    """
+    watch = GenerationWatch(settings, is_patient=False)
+    try:
+        return (await watch.look()).current
+    finally:
+        await watch.close()
+
+
+async def write_generations(settings: Settings, generations: Generations) -> None:
+    """Write the control record in a transaction of its own; an older writer that is still at it fails.
+
+    Raises `KafkaError` where it is not known to be written.
+    """
+    producer = await clients.start_producer(settings, f"{settings.prefix}festival-generations")
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait(
+                settings.prefix + LEDGER, encode(generations), key=CONTROL_KEY, partition=CONTROL.partition
+            )
+    finally:
+        await clients.stop(producer)
+    log.info("generations written", extra={"current": generations.current})

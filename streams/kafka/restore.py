@@ -1,0 +1,116 @@
+"""Reads one partition of the ledger back, as bytes: the third of the four steps of a takeover.
+
+Called by the store, after the fence: from then on nobody else commits to this partition in this generation, so
+whatever its log holds at that moment is all there is.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
+
+from streams.domain.pages import decode_cursor
+from streams.engine.checkpoint import Restored, UnreadableError
+from streams.kafka.ledger_keys import Kind, parse_key
+from streams.kafka.log_reader import LogReader
+from streams.kafka.topics import LEDGER, SEEN
+
+if TYPE_CHECKING:
+    from streams.engine.batch import RecordBatch
+    from streams.settings import Settings
+
+log = logging.getLogger("festival.ledger")
+
+POLL_SECONDS = 1.0
+ATTEMPTS = 3
+
+
+@dataclass(slots=True)
+class Found:
+    """What a partition's log holds."""
+
+    restored: Restored
+    others_read_to: dict[str, int]
+    """Largest position per source topic in the cursors of other generations."""
+
+
+@dataclass(slots=True)
+class _Newest:
+    """The newest value per key while reading."""
+
+    generation: str
+    pages: dict[bytes, bytes] = field(default_factory=dict)
+    seen: dict[bytes, bytes] = field(default_factory=dict)
+    other_cursors: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, batch: RecordBatch) -> None:
+        newest = self.pages if batch.topic == LEDGER else self.seen
+        own = f'["{self.generation}",'.encode()
+        for offset, key, value in zip(batch.offsets, batch.keys, batch.values, strict=True):
+            if key is not None and key.startswith(own):
+                # Removed first, so that the order is that of the newest write.
+                newest.pop(key, None)
+                if value is not None:
+                    newest[key] = value
+            else:
+                self._add_foreign(batch, offset, key, value)
+
+    def _add_foreign(self, batch: RecordBatch, offset: int, key: bytes | None, value: bytes | None) -> None:
+        try:
+            generation, kind = parse_key(key)
+        except ValueError as error:
+            where = f"{batch.topic} partition {batch.partition} offset {offset}"
+            raise UnreadableError(f"{where}: {error}") from error
+        if kind is Kind.CURSOR and batch.topic == LEDGER:
+            self.other_cursors.pop(generation, None)
+            if value is not None:
+                self.other_cursors[generation] = value
+
+
+async def read_back(settings: Settings, partition: int, generation: str) -> Found:
+    """Return the newest committed value per key of `partition` in `generation`, undecoded.
+
+    Waits through an outage of the broker. Raises `UnreadableError` for records that are none of ours, damaged ones,
+    and where the log changes under the reader again and again.
+    """
+    for _attempt in range(ATTEMPTS):
+        reader = await LogReader.open(settings)
+        ends = await LogReader.open(settings, is_committed_only=False)
+        try:
+            return await _read(reader, ends, partition, generation)
+        except OffsetOutOfRangeError as error:
+            log.warning("the ledger's log moved while it was read", extra={"partition": partition, "error": str(error)})
+        except KafkaError as error:
+            if not error.retriable:
+                raise UnreadableError(f"ledger of partition {partition}: {error!r}") from error
+            log.warning("reading the ledger again", extra={"partition": partition, "error": repr(error)})
+        finally:
+            await reader.close()
+            await ends.close()
+    raise UnreadableError(f"ledger of partition {partition}: could not be read in {ATTEMPTS} attempts")
+
+
+async def _read(reader: LogReader, ends: LogReader, partition: int, generation: str) -> Found:
+    # The end with all that is not yet committed: a recount's open transaction holds the last stable offset back, and
+    # checkpoints of our own generation behind it would be missed. Ours has none open after the fence.
+    topics = [TopicPartition(LEDGER, partition), TopicPartition(SEEN, partition)]
+    end_offsets = await ends.end_offsets(topics)
+    await reader.assign_from_beginning(topics)
+    newest = _Newest(generation)
+    while any(reader.positions[tp] < end for tp, end in end_offsets.items()):
+        for batch in await reader.fetch(POLL_SECONDS):
+            newest.add(batch)
+    read_to: dict[str, int] = {}
+    for other, value in newest.other_cursors.items():
+        try:
+            positions = decode_cursor(value).positions
+        except msgspec.DecodeError as error:
+            raise UnreadableError(f"ledger of partition {partition}: cursor of {other}: {error}") from error
+        for topic, offset in positions.items():
+            read_to[topic] = max(offset, read_to.get(topic, 0))
+    return Found(Restored(newest.pages, newest.seen), read_to)

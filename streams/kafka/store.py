@@ -1,0 +1,248 @@
+"""The ledger on Kafka: each checkpoint one transaction, each partition and generation one transactional id.
+
+Made by the worker and the recount, used through the protocol in `streams.engine.checkpoint`. Why it is done like
+this, and what a failure at each step means, is in docs/delivery.md and docs/decisions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from streams.engine.checkpoint import Checkpoint, FencedError, OutcomeUnknownError, Restored, UnreadableError
+from streams.engine.steps import Step, at_nth, nothing_at, parse_crash
+from streams.errors import UsageError
+from streams.kafka import clients
+from streams.kafka.batches import TransactionBatches
+from streams.kafka.generations import GenerationWatch
+from streams.kafka.restore import read_back
+from streams.kafka.topics import LEDGER, SEEN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiokafka import AIOKafkaProducer
+
+    from streams.engine.checkpoint import RejectedRecord
+    from streams.engine.steps import AtStep
+    from streams.kafka.generations import Generations
+    from streams.settings import Settings
+
+log = logging.getLogger("festival.ledger")
+
+GROUP = "festival"
+CRASH_VARIABLE = "FESTIVAL_CRASH_AT"
+"""A test hook: the process dies like under SIGKILL at STEP, or the N-th time it gets there with STEP:N."""
+KILLED = 137
+RESTORES_AT_ONCE = 4
+"""Of one process: each holds its fetches in memory besides the restored pages."""
+
+
+def transactional_id(prefix: str, generation: str, partition: int) -> str:
+    """Return the id whose newest producer alone may write `partition` in `generation`."""
+    return f"{prefix}festival-{generation}-{partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the partition stores of one ledger store share."""
+
+    settings: Settings
+    counts_beside: bool
+    at_step: AtStep
+    restores: asyncio.Semaphore
+
+
+class KafkaLedgerStore:
+    """A `LedgerStore` on Kafka.
+
+    `counts_beside`: for a recount, which counts a generation that is not current: writes pages only, neither
+    rejected records nor the group's offsets, and leaves the writers of the current generation alone.
+    """
+
+    def __init__(self, settings: Settings, *, counts_beside: bool = False, at_step: AtStep | None = None) -> None:
+        """`at_step` is called at each step of each commit; unset: what FESTIVAL_CRASH_AT says, mostly nothing."""
+        self._settings = settings
+        self._context = _Context(
+            settings, counts_beside, at_step or _crash_from_environment(), asyncio.Semaphore(RESTORES_AT_ONCE)
+        )
+        self._watch = GenerationWatch(settings)
+
+    async def generations(self) -> Generations:
+        """Return which generation is current; cheap after the first time, fit to be asked every few seconds.
+
+        Raises `KafkaError` where the broker does not answer, `UnreadableError` where the record cannot be read.
+        """
+        return await self._watch.look()
+
+    async def fence(self, partition: int, generation: str) -> KafkaPartitionStore:
+        """Become the only writer of `partition` in `generation`; every older owner is fenced from now on.
+
+        Waits through an outage of the broker. Raises `FencedError` where `generation` is not current any more (ask
+        `generations` and fence again), `UnreadableError` where the broker refuses for good.
+        """
+        try:
+            producer = await clients.start_producer(
+                self._settings, transactional_id(self._settings.prefix, generation, partition)
+            )
+            try:
+                if not self._context.counts_beside:
+                    await self._confirm(partition, generation)
+            except BaseException:
+                await clients.stop(producer)
+                raise
+        except KafkaError as error:
+            raise UnreadableError(f"the broker refuses: {error!r}") from error
+        return KafkaPartitionStore(self._context, producer, partition, generation)
+
+    async def close(self) -> None:
+        """Release the connections of the store itself; partition stores have their own. Never raises."""
+        await self._watch.close()
+
+    async def _confirm(self, partition: int, generation: str) -> None:
+        """Make sure that nobody writes rejected records of `partition` under another generation from now on.
+
+        After our own fence: a recount switches first and fences then, so of two that overlap one sees the other.
+        """
+        generations = await self._watch.confirm()
+        if generations.current != generation:
+            raise FencedError(f"generation {generations.current} is current, not {generation}")
+        if generations.previous is not None:
+            await clients.stop(
+                await clients.start_producer(
+                    self._settings, transactional_id(self._settings.prefix, generations.previous, partition)
+                )
+            )
+
+
+class KafkaPartitionStore:
+    """A `PartitionStore` on Kafka: one transactional producer."""
+
+    def __init__(self, context: _Context, producer: AIOKafkaProducer, partition: int, generation: str) -> None:
+        """Made by `KafkaLedgerStore.fence` only."""
+        self._context = context
+        self._producer = producer
+        self._partition = partition
+        self._generation = generation
+        self._is_finished = False
+        self._written_before: Mapping[str, int] = {}
+        """Rejected records below these offsets per source were written under an earlier generation."""
+
+    async def restore(self) -> Restored:
+        """Return what is committed; waits through an outage of the broker. May raise `UnreadableError`."""
+        assert not self._is_finished
+        async with self._context.restores:
+            found = await read_back(self._context.settings, self._partition, self._generation)
+        self._written_before = found.others_read_to
+        return found.restored
+
+    async def commit(self, checkpoint: Checkpoint) -> None:
+        """Make `checkpoint` durable; raises `FencedError` or `OutcomeUnknownError`, and is finished then.
+
+        Waits as long as the broker does not answer. Cancelled, its outcome is unknown too. `FencedError` also where
+        the broker has ended the transaction by its timeout, this process having stood still: if the partition is
+        still assigned, it has to be taken over afresh.
+        """
+        assert not self._is_finished, "this store is finished, or a commit is under way: fence again"
+        assert checkpoint.partition == self._partition, (checkpoint.partition, self._partition)
+        self._is_finished = True
+        try:
+            await self._commit(checkpoint)
+        except Exception as error:
+            if self._is_fenced(error):
+                raise FencedError(f"partition {self._partition}: a newer owner has taken over") from error
+            raise OutcomeUnknownError(f"partition {self._partition}: {error!r}") from error
+        self._is_finished = False
+
+    async def close(self) -> None:
+        """Release the connections; ends within a few seconds. Never raises, may be called twice."""
+        self._is_finished = True
+        await clients.stop(self._producer)
+
+    async def _commit(self, checkpoint: Checkpoint) -> None:
+        prefix = self._context.settings.prefix
+        at_step = self._context.at_step
+        batches = TransactionBatches(self._producer, self._partition)
+
+        async def reach(step: Step) -> None:
+            # Under test, so that a crash at a step leaves behind what was sent before it; else all of it travels in
+            # one produce request.
+            if at_step is not nothing_at:
+                await batches.acknowledged()
+                at_step(step)
+
+        await reach(Step.BEFORE_BEGIN)
+        await self._producer.begin_transaction()
+        await reach(Step.AFTER_BEGIN)
+        for key, page in checkpoint.pages:
+            await batches.add(prefix + LEDGER, key, page)
+        await reach(Step.AFTER_PAGES)
+        for key, hashes in checkpoint.seen:
+            await batches.add(prefix + SEEN, key, hashes)
+        await reach(Step.AFTER_SEEN)
+        for record in checkpoint.rejected:
+            if not self._is_written_before(record):
+                await batches.add(prefix + record.topic, record.key, record.value, record.headers)
+        await reach(Step.AFTER_REJECTED)
+        await batches.add(prefix + LEDGER, *checkpoint.cursor)
+        await reach(Step.AFTER_CURSOR)
+        await batches.send()
+        if checkpoint.positions and not self._context.counts_beside:
+            # While the batches are on their way.
+            await self._producer.send_offsets_to_transaction(self._offsets(checkpoint.positions), prefix + GROUP)
+        # A failed batch does not fail aiokafka's commit: without this look its pages would be missing from it.
+        await batches.acknowledged()
+        await reach(Step.AFTER_OFFSETS)
+        if at_step is nothing_at:
+            await self._producer.commit_transaction()
+            return
+        committing = asyncio.ensure_future(self._producer.commit_transaction())
+        await asyncio.sleep(0.002)  # the request leaves, its answer is not awaited
+        at_step(Step.DURING_COMMIT)
+        await committing
+        at_step(Step.AFTER_COMMIT)
+
+    def _offsets(self, positions: Mapping[str, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+        prefix = self._context.settings.prefix
+        return {
+            TopicPartition(prefix + topic, self._partition): OffsetAndMetadata(offset, "")
+            for topic, offset in positions.items()
+        }
+
+    def _is_written_before(self, record: RejectedRecord) -> bool:
+        if self._context.counts_beside:
+            return True
+        if not self._written_before:
+            return False
+        headers = dict(record.headers)
+        return int(headers["source_offset"]) < self._written_before.get(headers["source_topic"].decode(), 0)
+
+    def _is_fenced(self, error: BaseException) -> bool:
+        """Return whether a newer owner is the cause, which may be hidden: aiokafka wraps what kills its sender."""
+        sender = self._producer._sender.sender_task  # noqa: SLF001 - nothing public tells what it died of
+        died_of = sender.exception() if sender is not None and sender.done() and not sender.cancelled() else None
+        causes = [error, died_of]
+        for cause in causes:
+            if cause is not None:
+                causes += [cause.__cause__, cause.__context__]
+            if isinstance(cause, ProducerFenced | InvalidProducerEpoch | FencedError):
+                return True
+        return False
+
+
+def _crash_from_environment() -> AtStep:
+    text = os.environ.get(CRASH_VARIABLE)
+    if not text:
+        return nothing_at
+    try:
+        step, nth = parse_crash(text)
+    except ValueError as error:
+        raise UsageError(f"{CRASH_VARIABLE}: {error}") from error
+    log.warning("this process will crash on purpose", extra={"step": step, "time": nth})
+    return at_nth(step, nth, lambda: os._exit(KILLED))

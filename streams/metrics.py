@@ -1,0 +1,314 @@
+"""Metrics: the closed catalogue of names, labels and help texts, and where each is read. Shown by `streams.web.exposition`.
+
+Totals are state, not process counters: gauges read from a snapshot of the committed ledger, so they survive restarts
+and rebalances, and every worker and board shows the same. What a worker knows of itself comes from its status.
+
+`python -m streams.metrics` writes the page `docs/metrics.md`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+
+from streams.board import gauges
+from streams.domain.rejections import Reason
+from streams.engine.status import HeldReason, PartitionState
+
+if TYPE_CHECKING:
+    from streams.board.gauges import Read, Sample
+    from streams.engine.status import Histogram, StatusSnapshot, WorkerStatus
+
+OUTCOMES = ("counted", "duplicate", "expired", "outside", "rejected")
+
+
+class Kind(StrEnum):
+    """Prometheus types in use."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+ReadStatus = Callable[["WorkerStatus", "StatusSnapshot"], Iterator["Sample"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One metric: as the contract names it, and where its samples come from (one of the three readers)."""
+
+    name: str
+    labels: tuple[str, ...]
+    help: str
+    kind: Kind = Kind.GAUGE
+    ledger: Read | None = None
+    status: ReadStatus | None = None
+    histogram: Callable[[StatusSnapshot], Histogram] | None = None
+
+
+_FESTIVAL = ("festival",)
+_CURRENCY = ("festival", "currency")
+
+LEDGER = (
+    Entry("festival_orders", _FESTIVAL, "Orders placed.", ledger=gauges.total("orders")),
+    Entry("festival_cancelled_orders", _FESTIVAL, "Orders cancelled.", ledger=gauges.total("cancelled")),
+    Entry("festival_gross_minor", _CURRENCY, "Gross merchandise value, in minor units.", ledger=gauges.money("gross")),
+    Entry(
+        "festival_net_minor", _CURRENCY, "Gross less coupons and credits, in minor units.", ledger=gauges.money("net")
+    ),
+    Entry("festival_coupons_minor", _CURRENCY, "Coupons, in minor units.", ledger=gauges.money("coupons")),
+    Entry("festival_paid_minor", _CURRENCY, "Payments captured, in minor units.", ledger=gauges.money("paid")),
+    Entry("festival_refunded_minor", _CURRENCY, "Payments refunded, in minor units.", ledger=gauges.money("refunded")),
+    Entry(
+        "festival_home_gross_minor",
+        _FESTIVAL,
+        "Gross in the festival's home currency, in its minor units; a lower bound where a rate is missing.",
+        ledger=gauges.home_gross,
+    ),
+    Entry(
+        "festival_previous_gross_minor",
+        _FESTIVAL,
+        "Gross of the last edition at the same local time as the watermark, in minor units of the home currency; "
+        "absent where it is not known.",
+        ledger=gauges.previous_gross,
+    ),
+    Entry(
+        "festival_payments",
+        ("festival", "method", "outcome"),
+        "Payments by method and outcome (captured, failed, refunded).",
+        ledger=gauges.payments,
+    ),
+    Entry(
+        "festival_platform_orders",
+        ("festival", "platform"),
+        "Orders placed, by platform: at most 200 values, the smallest together as __other__.",
+        ledger=gauges.orders_by("platform"),
+    ),
+    Entry(
+        "festival_market_orders",
+        ("festival", "market"),
+        "Orders placed, by the market they ship to: at most 200 values, the smallest together as __other__.",
+        ledger=gauges.orders_by("market"),
+    ),
+    Entry(
+        "festival_peak_orders_per_second",
+        _FESTIVAL,
+        "Orders placed in the busiest second of event time.",
+        ledger=gauges.peak_orders,
+    ),
+    Entry(
+        "festival_peak_timestamp_seconds",
+        _FESTIVAL,
+        "Start of the busiest second, the first of equals; absent before the first order.",
+        ledger=gauges.peak_time,
+    ),
+    Entry(
+        "festival_milestone_timestamp_seconds",
+        ("festival", "milestone"),
+        "Event time by which the gross in the home currency had reached the milestone (in major units): the end of "
+        "the second that crossed it; absent until then. Read with min.",
+        ledger=gauges.milestone_times,
+    ),
+    Entry("festival_start_timestamp_seconds", _FESTIVAL, "First instant of the festival.", ledger=gauges.starts),
+    Entry("festival_end_timestamp_seconds", _FESTIVAL, "First instant after the festival.", ledger=gauges.ends),
+    Entry(
+        "festival_watermark_timestamp_seconds",
+        _FESTIVAL,
+        "Event time below which all partitions of the festival's topics are taken as complete; absent until every "
+        "partition has a committed cursor and an event was seen.",
+        ledger=gauges.watermarks,
+    ),
+    Entry(
+        "festival_committed_timestamp_seconds",
+        (),
+        "Record time of the newest committed record; absent before the first.",
+        ledger=gauges.committed_time,
+    ),
+    Entry(
+        "festival_complete",
+        _FESTIVAL,
+        "1 if every partition of the ledger has a committed cursor and none is held here, else 0.",
+        ledger=gauges.complete,
+    ),
+    Entry(
+        "festival_implausible",
+        ("festival", "check"),
+        "1 if the total lies outside the bounds in the festival's file (average_order_value, growth), else 0.",
+        ledger=gauges.implausible,
+    ),
+)
+"""From the committed ledger, cluster-wide: the same on every worker and board."""
+
+
+def _events(status: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    known = {(topic, outcome): 0 for topic in status.topics for outcome in OUTCOMES}
+    yield from {**known, **now.outcomes}.items()
+
+
+def _rejected(status: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    known = {(topic, str(reason)): 0 for topic in status.topics for reason in Reason}
+    yield from {**known, **now.rejected}.items()
+
+
+def _late(status: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    for topic, count in {**dict.fromkeys(status.topics, 0), **now.late}.items():
+        yield (topic,), count
+
+
+def _positions(_: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    for number, partition in now.partitions.items():
+        for topic, position in partition.positions.items():
+            yield (topic, str(number)), position
+
+
+def _lag(_: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    for (topic, number), lag in now.lag_records().items():
+        yield (topic, str(number)), lag
+
+
+def _owners(_: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    for number in now.partitions:
+        yield (str(number),), 1
+
+
+def _held(_: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    for number, partition in now.partitions.items():
+        for reason in HeldReason:
+            is_held = partition.state is PartitionState.HELD and partition.reason is reason
+            yield (str(number), str(reason)), int(is_held)
+
+
+def _restore_seconds(_: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    if now.restore_seconds is not None:
+        yield (), now.restore_seconds
+
+
+def _single(read: Callable[[StatusSnapshot], int]) -> ReadStatus:
+    return lambda _, now: iter([((), read(now))])
+
+
+_TOPIC_PARTITION = ("topic", "partition")
+WORKER = (
+    Entry(
+        "streams_events_total",
+        ("topic", "outcome"),
+        "Records by outcome, once committed, since this process started.",
+        Kind.COUNTER,
+        status=_events,
+    ),
+    Entry("streams_rejected_total", ("topic", "reason"), "Rejected records by reason.", Kind.COUNTER, status=_rejected),
+    Entry(
+        "streams_late_events_total",
+        ("topic",),
+        "Events behind their topic-partition's watermark when they came; they are counted.",
+        Kind.COUNTER,
+        status=_late,
+    ),
+    Entry("streams_position", _TOPIC_PARTITION, "Committed next offset, of the partitions owned.", status=_positions),
+    Entry(
+        "streams_lag_records",
+        _TOPIC_PARTITION,
+        "Records between the committed position and the end offset; never negative.",
+        status=_lag,
+    ),
+    Entry("streams_partition_owner", ("partition",), "1 for each partition this worker owns.", status=_owners),
+    Entry(
+        "streams_partition_held",
+        ("partition", "reason"),
+        "1 if the partition stands still because going on would be guessing, else 0.",
+        status=_held,
+    ),
+    Entry(
+        "streams_event_delay_seconds",
+        (),
+        "From a record's time on Kafka to its commit in the ledger.",
+        Kind.HISTOGRAM,
+        histogram=lambda now: now.delay_seconds,
+    ),
+    Entry(
+        "streams_batch_records",
+        (),
+        "Records per batch handed to the ledger.",
+        Kind.HISTOGRAM,
+        histogram=lambda now: now.batch_records,
+    ),
+    Entry(
+        "streams_checkpoint_seconds",
+        (),
+        "Duration of a checkpoint, from its cut to its commit.",
+        Kind.HISTOGRAM,
+        histogram=lambda now: now.checkpoint_seconds,
+    ),
+    Entry(
+        "streams_checkpoints_total",
+        (),
+        "Checkpoints committed.",
+        Kind.COUNTER,
+        status=_single(lambda now: now.checkpoints),
+    ),
+    Entry(
+        "streams_checkpoint_failures_total",
+        (),
+        "Checkpoints fenced or of unknown outcome.",
+        Kind.COUNTER,
+        status=_single(lambda now: now.checkpoint_failures),
+    ),
+    Entry("streams_restore_seconds", (), "Duration of the last restore of a partition.", status=_restore_seconds),
+    Entry(
+        "streams_rebalances_total",
+        (),
+        "Rebalances of the consumer group seen by this worker.",
+        Kind.COUNTER,
+        status=_single(lambda now: now.rebalances),
+    ),
+)
+"""From each worker, about itself."""
+
+BUILD_INFO = Entry("streams_build_info", ("version",), "1, with the version of the program as label.")
+COLLECT_SECONDS = Entry("streams_collect_seconds", (), "Time it took to build this page, its text not included.")
+COLLECT_FAILURES = Entry(
+    "streams_collect_failures_total", ("metric",), "Metrics left out of a page because they failed.", Kind.COUNTER
+)
+PROCESS = (BUILD_INFO, COLLECT_SECONDS, COLLECT_FAILURES)
+"""From every process that serves `/metrics`."""
+CATALOGUE = (*LEDGER, *WORKER, *PROCESS)
+
+
+_INTRODUCTION = """# Metrics
+
+Written by `python -m streams.metrics > docs/metrics.md` from the catalogue in `streams/metrics.py`; a test compares.
+
+Money is in minor units (fen, cents) of the currency, times are seconds since the Unix epoch. Totals are gauges read
+from the committed ledger: they survive restarts and rebalances, and never fall within one generation of the ledger,
+except that a label value which grows out of `__other__` takes its count with it.
+"""
+_SECTIONS = (
+    (
+        "From the committed ledger",
+        "The same on every worker and board: read with `max without (instance, pod)`.",
+        LEDGER,
+    ),
+    ("From each worker, about itself", "Counters begin at zero with the process.", WORKER),
+    ("From every process with `/metrics`", "About the page itself.", PROCESS),
+)
+
+
+def markdown() -> str:
+    """Return the page `docs/metrics.md`."""
+    parts = [_INTRODUCTION]
+    for title, sentence, entries in _SECTIONS:
+        rows = [
+            f"| `{entry.name}` | {entry.kind} | {', '.join(f'`{label}`' for label in entry.labels)} | {entry.help} |"
+            for entry in entries
+        ]
+        table = "\n".join(["| name | type | labels | meaning |", "|---|---|---|---|", *rows])
+        parts.append(f"## {title}\n\n{sentence}\n\n{table}\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -8,14 +8,18 @@ Fritsch and Butland 1984 for the slopes). All of it is rational arithmetic: no f
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+import itertools
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from math import lcm
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
@@ -93,7 +97,7 @@ def _curve(festival: str, rows: Sequence[Mapping[str, str]], exponents: Mapping[
         if amount != amount.to_integral_value():
             raise CurveError(f"{festival}: {row['amount_bn']} is finer than the minor unit")
         points.append(Point(second, int(amount)))
-    is_rising = all(a.second < b.second and a.amount_minor <= b.amount_minor for a, b in zip(points, points[1:]))  # noqa: B905 - pairs
+    is_rising = all(a.second < b.second and a.amount_minor <= b.amount_minor for a, b in itertools.pairwise(points))
     if len(points) < 2 or points[0] != Point(0, 0) or not is_rising or points[-1].amount_minor == 0:  # noqa: PLR2004
         raise CurveError(f"{festival}: a curve starts at 0, 0 and rises; seconds are ascending")
     orders = int(rows[-1]["orders"] or points[-1].amount_minor // (ASSUMED_ORDER_MAJOR * 10 ** exponents[currency]))
@@ -102,7 +106,7 @@ def _curve(festival: str, rows: Sequence[Mapping[str, str]], exponents: Mapping[
 
 def slopes(xs: Sequence[int], ys: Sequence[int]) -> list[Fraction]:
     """Return the slope at each point that makes the cubic between them monotone."""
-    steps = [b - a for a, b in zip(xs, xs[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(xs)]
     rises = [Fraction(b - a, h) for a, b, h in zip(ys, ys[1:], steps, strict=False)]
     if len(rises) == 1:
         return [rises[0], rises[0]]
@@ -130,7 +134,7 @@ def cumulative_orders(curve: Curve, orders: int) -> Int64s:
     ys = [p.amount_minor for p in curve.points]
     at = slopes(xs, ys)
     planned: list[int] = []
-    for i, h in enumerate(b - a for a, b in zip(xs, xs[1:], strict=False)):
+    for i, h in enumerate(b - a for a, b in itertools.pairwise(xs)):
         rise = Fraction(ys[i + 1] - ys[i], h)
         c2 = (3 * rise - 2 * at[i] - at[i + 1]) / h
         c3 = (at[i] + at[i + 1] - 2 * rise) / (h * h)

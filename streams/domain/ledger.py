@@ -105,9 +105,7 @@ class Ledger:
     def __init__(self, declarations: Declarations) -> None:
         """Start empty."""
         self.declarations = declarations
-        self.topics = {
-            topic: TopicState(SeenIds(declarations.dedup_horizon_minutes)) for topic in declarations.topics
-        }
+        self.topics = {topic: TopicState(SeenIds(declarations.dedup_horizon_minutes)) for topic in declarations.topics}
         self._rollups = {
             topic: [rollup for rollup in declarations.rollups if rollup.fact == topic] for topic in declarations.topics
         }

@@ -1,9 +1,9 @@
-"""Metrics: the closed catalogue of names, labels and help texts, and where each is read. Shown by `streams.web.exposition`.
+"""Metrics: the closed catalogue of names, labels and help texts, and where each is read.
 
 Totals are state, not process counters: gauges read from a snapshot of the committed ledger, so they survive restarts
 and rebalances, and every worker and board shows the same. What a worker knows of itself comes from its status.
 
-`python -m streams.metrics` writes the page `docs/metrics.md`.
+Shown by `streams.web.exposition`; `python -m streams.metrics` writes the page `docs/metrics.md`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
-
 
 from streams.board import gauges
 from streams.domain.rejections import Reason

@@ -108,8 +108,8 @@ def previous_gross_minor(festival: Festival, watermark_ms: int | None) -> int | 
 def implausible(snapshot: Snapshot, festival: Festival, watermark_ms: int | None) -> dict[str, bool]:
     """Return for each check that the festival's file has bounds for whether the total lies outside of them.
 
-    Growth: more than the last edition's total allows can be seen at any time, less only where the last edition is known at
-    the same local time. A gross that is a lower bound (a rate is missing) is never called too small.
+    Growth: more than the last edition's total allows can be seen at any time, less only where the last edition is known
+    at the same local time. A gross that is a lower bound (a rate is missing) is never called too small.
     """
     checks: dict[str, bool] = {}
     amount, placed = gross(snapshot, festival), orders(snapshot, festival)

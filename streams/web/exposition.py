@@ -1,7 +1,7 @@
 """The text of `/metrics`: the catalogue of `streams.metrics`, filled from one snapshot and one copy of the status.
 
-A scrape reads copies only: it holds nothing that counting waits for. A metric that cannot be read is left out and counted
-in `streams_collect_failures_total`; the others are shown.
+A scrape reads copies only: it holds nothing that counting waits for. A metric that cannot be read is left out and
+counted in `streams_collect_failures_total`; the others are shown.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -23,7 +22,7 @@ from streams.engine.status import PartitionState
 from streams.metrics import BUILD_INFO, COLLECT_FAILURES, COLLECT_SECONDS, LEDGER, WORKER, Entry, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from streams.board.gauges import Sample, Scene
     from streams.board.view import Snapshot

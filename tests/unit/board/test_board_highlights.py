@@ -1,0 +1,117 @@
+"""Peak, milestones, the last edition and plausibility."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.board.highlights import implausible, milestones_ms, peak, previous_gross_minor
+from streams.board.memory import MemoryLedger
+from streams.board.view import CommittedView, Snapshot
+from streams.domain.festivals import Plausible, Previous
+from streams.festivals import load_festivals
+
+DAY = load_festivals()["singles-day-2019"]
+START = DAY.start_ms
+BILLION = 100 * 10**9
+
+
+def snapshot_of(ledger: MemoryLedger) -> Snapshot:
+    view = CommittedView()
+    view.feed(ledger.drain())
+    return view.snapshot()
+
+
+def sold(*orders: tuple[int, int, int], currency: str = "CNY") -> Snapshot:
+    """Return a snapshot of (second, orders, gross in minor units), each on one of three partitions."""
+    ledger = MemoryLedger(3)
+    for i, (second, count, gross) in enumerate(orders):
+        at_ms = START + second * 1000
+        ledger.add(i % 3, DAY, "orders_by_second", (currency,), at_ms, orders=count, gross_minor=gross)
+    return snapshot_of(ledger)
+
+
+def test_the_peak_is_the_busiest_second_of_all_partitions_together_and_the_first_of_equals() -> None:
+    found = peak(sold((5, 3, 0), (9, 2, 0), (9, 2, 0), (70, 4, 0)), DAY)
+    assert (found.orders, found.start_ms) == (4, START + 9_000)
+
+
+def test_without_orders_there_is_no_peak_second() -> None:
+    found = peak(sold(), DAY)
+    assert (found.orders, found.start_ms) == (0, None)
+
+
+def test_a_milestone_is_reached_at_the_end_of_the_second_that_crossed_it() -> None:
+    snapshot = sold((0, 1, 9 * BILLION), (95, 1, 1 * BILLION), (324, 1, 20 * BILLION), (325, 1, 70 * BILLION - 1))
+    assert milestones_ms(snapshot, DAY) == {10 * BILLION: START + 96_000, 30 * BILLION: START + 325_000}
+
+
+def test_milestones_are_reached_in_the_home_currency() -> None:
+    snapshot = sold((10, 1, 10 * BILLION), currency="USD")
+    reached = milestones_ms(snapshot, DAY)  # 69.9 bn yuan
+    assert reached == {10 * BILLION: START + 11_000, 30 * BILLION: START + 11_000}
+    assert milestones_ms(sold((10, 1, 10**15), currency="EUR"), DAY) == {}
+
+
+def test_a_festival_without_milestones_reaches_none() -> None:
+    assert milestones_ms(sold((0, 1, 1)), dataclasses.replace(DAY, milestones_minor=())) == {}
+
+
+@given(st.lists(st.tuples(st.integers(0, 86_399), st.integers(0, 3), st.integers(0, 10**13)), max_size=20))
+def test_milestones_equal_a_walk_through_the_seconds(orders: list[tuple[int, int, int]]) -> None:
+    festival = dataclasses.replace(DAY, milestones_minor=(1, 10**13, 5 * 10**13))
+    expected: dict[int, int] = {}
+    so_far = 0
+    for second, _, gross in sorted(orders):
+        so_far += gross
+        for milestone in festival.milestones_minor:
+            if so_far >= milestone:
+                expected.setdefault(milestone, START + (second + 1) * 1000)
+    assert milestones_ms(sold(*orders), festival) == expected
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "amount_minor"),
+    [(-5, 0), (0, 0), (50, 50), (100, 100), (43_250, 550), (86_400, 1_000), (99_999, 1_000)],
+)
+def test_the_last_edition_is_read_off_its_curve(elapsed_s: int, amount_minor: int) -> None:
+    curve = ((100, 100), (86_400, 1_000))
+    festival = dataclasses.replace(DAY, previous=Previous("2018", 1_000, curve))
+    assert previous_gross_minor(festival, START + elapsed_s * 1000) == amount_minor
+
+
+def test_of_an_edition_without_a_curve_only_the_end_is_known() -> None:
+    assert previous_gross_minor(DAY, DAY.end_ms - 1) is None
+    assert previous_gross_minor(DAY, DAY.end_ms) == 21_350_000_000_000
+    assert previous_gross_minor(DAY, None) is None
+    assert previous_gross_minor(dataclasses.replace(DAY, previous=None), DAY.end_ms) is None
+
+
+def test_the_misprinted_total_of_2019_is_implausible_and_the_right_one_is_not() -> None:
+    misprint = sold((0, 1_300_000_000, 2_640_000_000_000))
+    assert implausible(misprint, DAY, DAY.end_ms) == {"average_order_value": True, "growth": True}
+    right = sold((0, 1_300_000_000, 26_840_000_000_000))
+    assert implausible(right, DAY, DAY.end_ms) == {"average_order_value": False, "growth": False}
+
+
+def test_growth_is_judged_low_only_against_something_known_and_high_at_any_time() -> None:
+    assert implausible(sold((0, 1, 20_000)), DAY, START + 60_000)["growth"] is False
+    assert implausible(sold((0, 1, 50_000_000_000_000)), DAY, START + 60_000)["growth"] is True
+
+
+def test_a_total_that_lacks_a_currency_is_not_called_too_small() -> None:
+    ledger = MemoryLedger(1)
+    ledger.add(0, DAY, "orders_by_second", ("EUR",), START, orders=1, gross_minor=20_000)
+    ledger.add(0, DAY, "orders_by_second", ("CNY",), START, orders=1, gross_minor=1)
+    assert implausible(snapshot_of(ledger), DAY, DAY.end_ms) == {"average_order_value": False, "growth": False}
+
+
+def test_checks_without_bounds_or_orders_flag_nothing() -> None:
+    assert implausible(sold(), DAY, None) == {"average_order_value": False, "growth": False}
+    assert implausible(sold(), dataclasses.replace(DAY, plausible=Plausible()), DAY.end_ms) == {}
+    without = dataclasses.replace(DAY, previous=None, plausible=Plausible(None, (Decimal(0), Decimal(1))))
+    assert implausible(sold(), without, DAY.end_ms) == {}

@@ -1,0 +1,241 @@
+"""The catalogue, and the page that a Prometheus server reads."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from streams import metrics
+from streams.board.gauges import bounded, major_units
+from streams.board.memory import MemoryLedger
+from streams.board.view import CommittedView
+from streams.domain.pages import Cursor
+from streams.domain.rollups import LABEL_LIMIT, OTHER
+from streams.engine.status import HeldReason, WorkerStatus
+from streams.festivals import load_festivals
+from streams.web.exposition import FestivalCollector, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FESTIVALS = load_festivals()
+DAY = FESTIVALS["singles-day-2019"]
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def busy_view() -> CommittedView:
+    """Return a view with orders at two platforms and payments by one method."""
+    ledger = MemoryLedger(2)
+    for partition, platform in ((0, "tmall"), (1, "tmall"), (1, 'odd "name"\n\\')):
+        cells = {"orders": 1, "gross_minor": 10_000, "coupons_minor": 700, "credits_minor": 300}
+        ledger.add(partition, DAY, "orders_by_second", ("CNY",), DAY.start_ms + 95_500, **cells)
+        ledger.add(partition, DAY, "orders_by_platform", (platform, "CNY"), DAY.start_ms + 95_500, **cells)
+        ledger.add(partition, DAY, "orders_by_market", ("ES", "CNY"), DAY.start_ms + 95_500, **cells)
+    ledger.add(0, DAY, "payments_by_method", ("card", "USD"), DAY.start_ms, captured=2, failed=1)
+    ledger.add(0, DAY, "payments_by_second", ("USD",), DAY.start_ms, captured=2, paid_minor=5, refunded_minor=1)
+    for partition in (0, 1):
+        ledger.commit(
+            partition,
+            {"orders": 7},
+            {"orders": 1_795_354_069_153 - partition},
+            {"orders": DAY.start_ms + 100_000 + partition},
+        )
+    view = CommittedView()
+    view.feed(ledger.drain())
+    return view
+
+
+def busy_status() -> WorkerStatus:
+    """Return the status of a worker with one partition counted and one held."""
+    status = WorkerStatus(("orders", "payments"))
+    status.rebalance_started(0)
+    status.assigned([0, 1], 0)
+    status.consuming(0)
+    status.held(1, HeldReason.LOG_DELETED, "gone")
+    cursor = Cursor(
+        positions={"orders": 12},
+        started={"orders": 0},
+        stream_times_ms={},
+        max_event_times_ms={},
+        outcomes={"orders": {"counted": 9, "rejected": 2, "late": 1}},
+        rejected={"orders": {"not_json": 2}},
+        sequence=1,
+    )
+    status.restored(0, None, 0.25)
+    status.observe_checkpoint(0, cursor, 0.02)
+    status.observe_delay(0.3, 9)
+    status.observe_batch(11)
+    status.end_offset("orders", 0, 20)
+    return status
+
+
+def samples(page: bytes) -> Samples:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for shown in parse_text(page.decode())
+        for sample in shown.samples
+    }
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    return found[name, frozenset(labels.items())]
+
+
+def test_a_worker_shows_ledger_and_status_as_the_contract_names_them() -> None:
+    page, content_type = render(FestivalCollector(busy_view().snapshot, FESTIVALS, busy_status()), "")
+    found = samples(page)
+    day = {"festival": DAY.id}
+    assert content_type.startswith("text/plain; version=0.0.4")
+    assert value(found, "festival_orders", **day) == 3
+    assert value(found, "festival_cancelled_orders", **day) == 0
+    assert value(found, "festival_gross_minor", **day, currency="CNY") == 30_000
+    assert value(found, "festival_net_minor", **day, currency="CNY") == 27_000
+    assert value(found, "festival_coupons_minor", **day, currency="CNY") == 2_100
+    assert value(found, "festival_paid_minor", **day, currency="USD") == 5
+    assert value(found, "festival_refunded_minor", **day, currency="USD") == 1
+    assert value(found, "festival_home_gross_minor", **day) == 30_000
+    assert value(found, "festival_payments", **day, method="card", outcome="failed") == 1
+    assert value(found, "festival_platform_orders", **day, platform="tmall") == 2
+    assert value(found, "festival_platform_orders", **day, platform='odd "name"\n\\') == 1
+    assert value(found, "festival_market_orders", **day, market="ES") == 3
+    assert value(found, "festival_peak_orders_per_second", **day) == 3
+    assert value(found, "festival_peak_timestamp_seconds", **day) == DAY.start_ms / 1000 + 95
+    assert value(found, "festival_start_timestamp_seconds", **day) == 1573401600
+    assert value(found, "festival_end_timestamp_seconds", **day) == 1573488000
+    assert value(found, "festival_watermark_timestamp_seconds", **day) == DAY.start_ms / 1000 + 95
+    assert value(found, "festival_committed_timestamp_seconds") == 1795354069.153
+    assert value(found, "festival_complete", **day) == 0  # a partition is held here
+    assert value(found, "festival_implausible", **day, check="average_order_value") == 0
+    assert value(found, "streams_events_total", topic="orders", outcome="counted") == 9
+    assert value(found, "streams_events_total", topic="payments", outcome="counted") == 0
+    assert value(found, "streams_rejected_total", topic="orders", reason="not_json") == 2
+    assert value(found, "streams_rejected_total", topic="payments", reason="future_event") == 0
+    assert value(found, "streams_late_events_total", topic="orders") == 1
+    assert value(found, "streams_position", topic="orders", partition="0") == 12
+    assert value(found, "streams_lag_records", topic="orders", partition="0") == 8
+    assert value(found, "streams_partition_owner", partition="1") == 1
+    assert value(found, "streams_partition_held", partition="1", reason="log_deleted") == 1
+    assert value(found, "streams_partition_held", partition="0", reason="log_deleted") == 0
+    assert value(found, "streams_event_delay_seconds_bucket", le="0.25") == 0
+    assert value(found, "streams_event_delay_seconds_bucket", le="0.5") == 9
+    assert value(found, "streams_event_delay_seconds_count") == 9
+    assert value(found, "streams_batch_records_sum") == 11
+    assert value(found, "streams_checkpoint_seconds_bucket", le="+Inf") == 1
+    assert value(found, "streams_checkpoints_total") == 1
+    assert value(found, "streams_checkpoint_failures_total") == 0
+    assert value(found, "streams_restore_seconds") == 0.25
+    assert value(found, "streams_rebalances_total") == 1
+    assert value(found, "streams_collect_seconds") >= 0
+
+
+def test_nothing_is_shown_that_the_catalogue_does_not_name() -> None:
+    for status in (None, busy_status()):
+        collector = FestivalCollector(busy_view().snapshot, FESTIVALS, status)
+        expected = metrics.CATALOGUE if status else (*metrics.LEDGER, *metrics.PROCESS)
+        names = {entry.name.removesuffix("_total") for entry in expected}
+        assert {shown.name for shown in collector.collect()} == names
+
+
+def test_known_series_are_there_at_zero_before_anything_was_counted() -> None:
+    found = samples(render(FestivalCollector(CommittedView().snapshot, FESTIVALS), "")[0])
+    for festival in FESTIVALS.values():
+        assert value(found, "festival_orders", festival=festival.id) == 0
+        assert value(found, "festival_gross_minor", festival=festival.id, currency=festival.home_currency) == 0
+        assert value(found, "festival_complete", festival=festival.id) == 0
+
+
+def test_openmetrics_is_given_to_those_who_ask() -> None:
+    page, content_type = render(FestivalCollector(busy_view().snapshot, FESTIVALS, busy_status()), OPENMETRICS)
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    names = {shown.name for shown in parse_openmetrics(page.decode())}  # type: ignore[no-untyped-call]
+    assert {"festival_orders", "streams_events", "streams_event_delay_seconds"} <= names
+    assert b"_created" not in page
+
+
+def test_a_metric_that_fails_is_left_out_and_counted_and_the_others_stay(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> Iterable[tuple[tuple[str, ...], float]]:
+        raise RuntimeError("planted")
+
+    def twice(_: object) -> Iterable[tuple[tuple[str, ...], float]]:
+        return iter([((DAY.id,), 1), ((DAY.id,), 2)])
+
+    def no_number(_: object) -> Iterable[tuple[tuple[str, ...], object]]:
+        return iter([((DAY.id,), "many")])
+
+    planted = {"festival_orders": fail, "festival_cancelled_orders": twice, "festival_home_gross_minor": no_number}
+    entries = [
+        metrics.Entry(e.name, e.labels, e.help, e.kind, ledger=planted.get(e.name, e.ledger))  # type: ignore[arg-type]
+        for e in metrics.LEDGER
+    ]
+    monkeypatch.setattr("streams.web.exposition.LEDGER", tuple(entries))
+    collector = FestivalCollector(busy_view().snapshot, FESTIVALS)
+    render(collector, "")
+    found = samples(render(collector, OPENMETRICS)[0].replace(b"# EOF\n", b""))
+    shown = {name for name, _ in found}
+    assert not shown & set(planted)
+    assert value(found, "festival_gross_minor", festival=DAY.id, currency="CNY") == 30_000
+    assert value(found, "streams_collect_failures_total", metric="festival_orders") == 2
+    assert value(found, "streams_collect_failures_total", metric="festival_cancelled_orders") == 2
+    assert [record.message for record in caplog.records] == ["metric left out"] * 3
+
+
+def test_a_label_has_at_most_200_values_and_loses_nothing() -> None:
+    ledger = MemoryLedger(2)
+    for i in range(300):
+        ledger.add(i % 2, DAY, "orders_by_platform", (f"p{i:03}", "CNY"), DAY.start_ms, orders=1 + i)
+    view = CommittedView()
+    view.feed(ledger.drain())
+    found = samples(render(FestivalCollector(view.snapshot, {DAY.id: DAY}), "")[0])
+    shown = {dict(labels)["platform"]: v for (name, labels), v in found.items() if name == "festival_platform_orders"}
+    assert len(shown) == LABEL_LIMIT
+    assert sum(shown.values()) == sum(range(1, 301))
+    assert shown["p299"] == 300
+    assert "p000" not in shown
+
+
+def test_what_was_already_other_stays_other() -> None:
+    values = {OTHER: 10**9, **{f"v{i}": i for i in range(250)}}
+    kept = bounded(values, values)
+    assert len(kept) == LABEL_LIMIT
+    assert kept[OTHER] == 10**9 + sum(range(51))
+    assert bounded({"a": 1, OTHER: 2}, {}) == {"a": 1, OTHER: 2}
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [(100, "CNY", "1"), (150, "CNY", "1.5"), (101, "CNY", "1.01"), (7, "JPY", "7"), (1_010, "KWD", "1.01")],
+)
+def test_milestones_are_labelled_in_major_units(minor: int, currency: str, text: str) -> None:
+    assert major_units(minor, currency) == text
+
+
+def test_names_labels_and_help_follow_the_rules_of_prometheus() -> None:
+    names = [entry.name for entry in metrics.CATALOGUE]
+    assert len(set(names)) == len(names)
+    for entry in metrics.CATALOGUE:
+        assert re.fullmatch(r"(festival|streams)_[a-z_]+", entry.name)
+        assert entry.name.endswith("_total") == (entry.kind is metrics.Kind.COUNTER)
+        assert entry.help.endswith(".")
+        assert not {"le", "quantile", "instance", "job", "type", "stage", "region"} & set(entry.labels)
+
+
+def test_the_page_in_docs_is_the_one_the_catalogue_writes() -> None:
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
+    assert page.read_text("utf-8") == metrics.markdown(), "run: python -m streams.metrics > docs/metrics.md"
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_finds_nothing_to_complain_about() -> None:
+    page, _ = render(FestivalCollector(busy_view().snapshot, FESTIVALS, busy_status()), "")
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)  # noqa: S607
+    assert checked.returncode == 0, checked.stderr.decode()

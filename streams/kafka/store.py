@@ -192,12 +192,11 @@ class KafkaPartitionStore:
         await reach(Step.AFTER_REJECTED)
         await batches.add(prefix + LEDGER, *checkpoint.cursor)
         await reach(Step.AFTER_CURSOR)
-        await batches.send()
-        if checkpoint.positions and not self._context.counts_beside:
-            # While the batches are on their way.
-            await self._producer.send_offsets_to_transaction(self._offsets(checkpoint.positions), prefix + GROUP)
-        # A failed batch does not fail aiokafka's commit: without this look its pages would be missing from it.
+        # A failed batch does not fail aiokafka's commit: without this look its pages would be missing from it. Only
+        # then the offsets: sent at the same time, the broker refuses one or the other as concurrent.
         await batches.acknowledged()
+        if checkpoint.positions and not self._context.counts_beside:
+            await self._producer.send_offsets_to_transaction(self._offsets(checkpoint.positions), prefix + GROUP)
         await reach(Step.AFTER_OFFSETS)
         if at_step is nothing_at:
             await self._producer.commit_transaction()

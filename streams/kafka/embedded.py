@@ -215,7 +215,7 @@ class EmbeddedKafka:
         if free is None:
             raise UsageError(f"port {self._port} is taken: stop what listens there, or choose another with --broker")
         self._port = free
-        self._controller_port = _any_free_port()
+        self._controller_port = any_free_port()
         self._is_port_explicit = True
 
     def _write_files(self) -> None:
@@ -351,7 +351,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _any_free_port() -> int:
+def any_free_port() -> int:
+    """Return a port of the loopback interface nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

@@ -1,0 +1,53 @@
+"""Fixtures for all tests: one broker per session, a prefix of its own for each test, no settings from outside."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streams.errors import UnreachableError
+from streams.kafka.embedded import EmbeddedKafka, any_free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEST_VARIABLES = {"FESTIVAL_CI", "FESTIVAL_TEST_BROKER"}
+"""Of the tests themselves: skips are failures; a broker that runs already, to save its start."""
+
+
+def skip(reason: str) -> None:
+    """Skip the test because this machine lacks something; in CI nothing may be lacking."""
+    if os.environ.get("FESTIVAL_CI"):
+        pytest.fail(f"in CI nothing may be missing: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in os.environ:
+        if name.startswith("FESTIVAL_") and name not in TEST_VARIABLES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("FESTIVAL_DATA_DIR", str(tmp_path_factory.getbasetemp() / "data"))
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return HOST:PORT of a broker that all tests of the session share: take a `prefix`."""
+    if running := os.environ.get("FESTIVAL_TEST_BROKER"):
+        yield running
+        return
+    try:
+        with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), port=any_free_port()) as broker:
+            yield broker.address
+    except UnreachableError as error:
+        skip(str(error))
+
+
+@pytest.fixture
+def prefix() -> str:
+    """Return a prefix for topics and groups that no other test has."""
+    return f"t{uuid.uuid4().hex[:12]}-"

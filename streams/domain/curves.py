@@ -168,7 +168,8 @@ class OrderPlan:
         before = self.cumulative[seconds]
         within = self.cumulative[seconds + 1] - before
         jitter = (noise % np.uint64(1000)).astype(np.int64)
-        return seconds * 1000 + ((numbers - before) * 1000 + jitter) // within
+        offsets: Int64s = seconds * 1000 + ((numbers - before) * 1000 + jitter) // within
+        return offsets
 
     def number_at(self, offset_ms: int) -> int:
         """Return how many orders the plan holds before the second that `offset_ms` lies in has ended."""
@@ -176,7 +177,7 @@ class OrderPlan:
         return int(self.cumulative[min(max(offset_ms // 1000 + 1, 0), last)])
 
     def amounts_minor(self, numbers: Int64s, noise_of: Callable[[Int64s], UInt64s]) -> Int64s:
-        """Return each order's amount. `noise_of` gives random bits by order number: amounts scatter from 0 to twice the mean.
+        """Return each order's amount, scattered from 0 to twice the mean; `noise_of` gives random bits by order number.
 
         An amount is the difference of a cumulative sum with noise that is 0 at every published point, so that the
         sums there are exact whatever the noise.
@@ -193,7 +194,8 @@ class OrderPlan:
         # The product stays below 1.3e9², which int64 holds; amount × number would not.
         base = self.gross_minor[stretch] + whole * inside + rest * inside // orders
         noise = (noise_of(numbers) % np.maximum(whole, 1).astype(np.uint64)).astype(np.int64)
-        return base + np.where((inside == 0) | (inside == orders), 0, noise)
+        before: Int64s = base + np.where((inside == 0) | (inside == orders), 0, noise)
+        return before
 
 
 def plan_orders(curve: Curve, orders: int) -> OrderPlan:

@@ -1,0 +1,70 @@
+"""Bad records, one for each reason of rejection: each has exactly one defect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streams.domain.rejections import Reason
+
+FUTURE_MS = 4_102_444_800_000
+"""The first millisecond of 2100."""
+TOO_LARGE_BYTES = 65_537
+_COMMON = (
+    Reason.NULL_VALUE,
+    Reason.EMPTY,
+    Reason.NOT_UTF8,
+    Reason.NOT_JSON,
+    Reason.NOT_AN_OBJECT,
+    Reason.UNKNOWN_TYPE,
+    Reason.MISSING_FIELD,
+    Reason.WRONG_TYPE,
+    Reason.OUT_OF_RANGE,
+    Reason.UNKNOWN_CURRENCY,
+    Reason.TIME_ORDER,
+    Reason.FUTURE_EVENT,
+    Reason.TOO_LARGE,
+)
+REASONS: dict[str, tuple[Reason, ...]] = {
+    "orders": (*_COMMON, Reason.DISCOUNT_EXCEEDS_AMOUNT),
+    "payments": _COMMON,
+}
+"""What can go wrong on each topic, in the order in which it is sent."""
+
+
+def bad_record(topic: str, reason: Reason, order_id: str, ts: int) -> bytes | None:
+    """Return a record value of `topic` that must be rejected for `reason` and no other."""
+    kind, own = _OWN[topic]
+    good = (
+        f'{{"type":"{kind}","event_id":"bad-{order_id}","ts":{ts},"order_id":"{order_id}",{own}"platform":"tmall",'
+        '"merchant":"merchant-bad","market":"CN","currency":"CNY","amount_minor":12300}'
+    )
+    defect = _DEFECTS.get(reason)
+    if defect is not None:
+        changed = good.replace(*defect)
+        assert changed != good, reason
+        return changed.encode()
+    return _SHAPES[reason](good, ts)
+
+
+_OWN = {
+    "orders": ("order_placed", ""),
+    "payments": ("payment_captured", '"payment_id":"bad","method":"card",'),
+}
+_DEFECTS = {
+    Reason.UNKNOWN_TYPE: ('"type":"', '"type":"un'),
+    Reason.MISSING_FIELD: ('"merchant":"merchant-bad",', ""),
+    Reason.WRONG_TYPE: ("12300", '"12300"'),
+    Reason.OUT_OF_RANGE: ("12300", str(10**13 + 1)),
+    Reason.UNKNOWN_CURRENCY: ('"CNY"', '"ZZZ"'),
+    Reason.DISCOUNT_EXCEEDS_AMOUNT: ("12300", '12300,"coupon_minor":12301'),
+}
+_SHAPES: dict[Reason, Callable[[str, int], bytes | None]] = {
+    Reason.NULL_VALUE: lambda _good, _ts: None,
+    Reason.EMPTY: lambda _good, _ts: b"",
+    Reason.NOT_UTF8: lambda good, _ts: good[:-1].encode() + b',"note":"\xff"}',
+    Reason.NOT_JSON: lambda good, _ts: good[:-1].encode(),
+    Reason.NOT_AN_OBJECT: lambda _good, _ts: b"[1,2]",
+    Reason.TIME_ORDER: lambda good, ts: f'{good[:-1]},"ordered_ts":{ts + 1}}}'.encode(),
+    Reason.FUTURE_EVENT: lambda good, ts: good.replace(f'"ts":{ts}', f'"ts":{FUTURE_MS}').encode(),
+    Reason.TOO_LARGE: lambda good, _ts: f'{good[:-1]},"note":"{"x" * (TOO_LARGE_BYTES - len(good) - 10)}"}}'.encode(),
+}

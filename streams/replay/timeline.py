@@ -1,0 +1,214 @@
+"""The order in which a replay sends its events.
+
+Each event is one packed number: when it is sent (milliseconds of festival time since the start), its order's number,
+what it is. Sorting the numbers sorts the events, and an event that comes later (a payment, a resend) waits in the pool
+as 8 bytes; all else about it is drawn again from its order's number.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.replay.draws import Purpose, below, draw
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from decimal import Decimal
+
+    from streams.domain.curves import Int64s, UInt64s
+    from streams.replay.load import Load
+
+Bools = npt.NDArray[np.bool_]
+
+KIND_BITS = 4
+NUMBER_BITS = 31
+_SENT_SHIFT = KIND_BITS + NUMBER_BITS
+_KIND_MASK = (1 << KIND_BITS) - 1
+_NUMBER_MASK = (1 << NUMBER_BITS) - 1
+RESEND = 8
+"""Added to the kind of an event that is sent a second time."""
+
+PAYMENT_DELAY_MS = (800, 20_000)
+REFUND_DELAY_MS = (300_000, 1_800_000)
+CANCEL_DELAY_MS = (60_000, 1_800_000)
+LATE_BY_MS = (60_000, 360_000)
+RESENT_AFTER_MS = (200, 30_000)
+FAILED_SHARE = 3
+REFUNDED_SHARE = 2
+"""Per cent of the payments."""
+
+
+class Kind(IntEnum):
+    """What an event is."""
+
+    PLACED = 0
+    CANCELLED = 1
+    PAID = 2
+    """Captured or failed."""
+    REFUNDED = 3
+    BAD_ORDER = 4
+    BAD_PAYMENT = 5
+
+
+TOPIC_OF_KIND = np.array([0, 0, 1, 1, 0, 1], dtype=np.int64)
+"""Index into `load.FACTS`."""
+
+
+def pack(sent_ms: Int64s, numbers: Int64s, kind: int) -> Int64s:
+    """Return the packed events."""
+    return (sent_ms << _SENT_SHIFT) | (numbers << KIND_BITS) | kind
+
+
+def unpack(events: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+    """Return when each is sent, its order's number, and its kind with `RESEND`."""
+    return events >> _SENT_SHIFT, (events >> KIND_BITS) & _NUMBER_MASK, events & _KIND_MASK
+
+
+def between(bits: UInt64s, span: tuple[int, int]) -> Int64s:
+    """Return a number of the half-open span for each of the bits."""
+    return span[0] + below(bits, span[1] - span[0])
+
+
+def is_hit(bits: UInt64s, share: Decimal) -> Bools:
+    """Return which of the bits fall into the share."""
+    return (bits >> np.uint64(32)) < np.uint64(int(share * 2**32))
+
+
+def partitions_of(load: Load, numbers: Int64s) -> Int64s:
+    """Return the partition of each order: a stable hash of its identity, the same on every topic."""
+    return below(draw(load.seed, Purpose.PARTITION, numbers), load.partitions)
+
+
+def is_failed(payment_bits: UInt64s) -> Bools:
+    """Return which payments fail."""
+    return ((payment_bits >> np.uint64(16)) & np.uint64(0xFFFF)) < np.uint64(FAILED_SHARE * 65_536 // 100)
+
+
+def is_refunded(payment_bits: UInt64s) -> Bools:
+    """Return which payments are captured and then refunded."""
+    low = ((payment_bits >> np.uint64(34)) & np.uint64(0xFFFF)) < np.uint64(REFUNDED_SHARE * 65_536 // 100)
+    return low & ~is_failed(payment_bits)
+
+
+def event_delays_ms(load: Load, numbers: Int64s, kind: int) -> Int64s:
+    """Return how long after its order each event of one kind happens."""
+    if kind == Kind.PAID:
+        return between(draw(load.seed, Purpose.PAYMENT_DELAY, numbers), PAYMENT_DELAY_MS)
+    if kind == Kind.REFUNDED:
+        return between(draw(load.seed, Purpose.PAYMENT_DELAY, numbers, variant=1), REFUND_DELAY_MS)
+    if kind == Kind.CANCELLED:
+        return between(draw(load.seed, Purpose.CANCEL, numbers, variant=1), CANCEL_DELAY_MS)
+    return np.zeros(len(numbers), dtype=np.int64)
+
+
+class Timeline:
+    """Hands out the events of some partitions in the order of sending, step by step.
+
+    The order within a partition depends neither on the steps nor on which other partitions are asked for.
+    """
+
+    def __init__(self, load: Load, partitions: Collection[int]) -> None:
+        """Begin before the first order; `partitions` are the ones wanted."""
+        self.load = load
+        self.next_number = 0
+        self._all = len(set(partitions)) == load.partitions
+        self._wanted = np.zeros(load.partitions, dtype=bool)
+        self._wanted[list(partitions)] = True
+        self._pool: Int64s = np.empty(0, dtype=np.int64)
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether every event was handed out."""
+        return self.next_number == self.load.orders and not len(self._pool)
+
+    def take_orders(self, orders: int) -> Int64s:
+        """Return the events due before the order that follows the next `orders` ones, or at the end all that remain."""
+        last = min(self.next_number + orders, self.load.orders)
+        self._grow(last)
+        if last == self.load.orders:
+            return self._split(None)
+        return self._split(int(self._offsets(np.array([last], dtype=np.int64))[0]))
+
+    def take_until(self, offset_ms: int) -> Int64s:
+        """Return the events due before `offset_ms` of festival time."""
+        self._grow(max(self.load.plan.number_at(offset_ms), self.next_number))
+        return self._split(offset_ms)
+
+    def _offsets(self, numbers: Int64s) -> Int64s:
+        return self.load.plan.offsets_ms(numbers, draw(self.load.seed, Purpose.TIME, numbers))
+
+    def _split(self, until_ms: int | None) -> Int64s:
+        pool = self._pool
+        if until_ms is None:
+            due, self._pool = pool, pool[:0]
+        else:
+            is_due = pool < (until_ms << _SENT_SHIFT)
+            due, self._pool = pool[is_due], pool[~is_due]
+        return np.sort(due)
+
+    def _grow(self, last: int) -> None:
+        """Put the events of the orders up to `last` into the pool."""
+        numbers = np.arange(self.next_number, last, dtype=np.int64)
+        self.next_number = last
+        if not self._all:
+            numbers = numbers[self._wanted[partitions_of(self.load, numbers)]]
+        if not len(numbers):
+            return
+        load, at = self.load, self._offsets(numbers)
+        fresh = [self._pool]
+        if "orders" in load.facts:
+            fresh += self._sendings(numbers, at, Kind.PLACED)
+            if load.cancel:
+                hit = is_hit(draw(load.seed, Purpose.CANCEL, numbers), load.cancel)
+                fresh += self._sendings(numbers[hit], at[hit], Kind.CANCELLED)
+        if "payments" in load.facts:
+            fresh += self._sendings(numbers, at, Kind.PAID)
+            hit = is_refunded(draw(load.seed, Purpose.PAYMENT, numbers))
+            fresh += self._sendings(numbers[hit], at[hit], Kind.REFUNDED)
+        if load.poison:
+            fresh += self._bad_records(numbers, at)
+        self._pool = np.concatenate(fresh)
+
+    def _sendings(self, numbers: Int64s, at: Int64s, kind: Kind) -> list[Int64s]:
+        load = self.load
+        sent = at + event_delays_ms(load, numbers, kind)
+        if load.late:
+            bits = draw(load.seed, Purpose.LATE, numbers, kind)
+            by = between(draw(load.seed, Purpose.LATE, numbers, kind + RESEND), LATE_BY_MS)
+            sent = sent + np.where(is_hit(bits, load.late), by, 0)
+        events = [pack(sent, numbers, kind)]
+        if load.duplicates:
+            hit = is_resent(load, numbers, kind)
+            after = between(draw(load.seed, Purpose.RESEND, numbers[hit], kind + RESEND), RESENT_AFTER_MS)
+            events.append(pack(sent[hit] + after, numbers[hit], kind + RESEND))
+        return events
+
+    def _bad_records(self, numbers: Int64s, at: Int64s) -> list[Int64s]:
+        before = bad_records_before(self.load, numbers)
+        hit = bad_records_before(self.load, numbers + 1) > before
+        on_payments = bad_topic(self.load, before) == 1
+        return [
+            pack(at[hit & ~on_payments], numbers[hit & ~on_payments], Kind.BAD_ORDER),
+            pack(at[hit & on_payments], numbers[hit & on_payments], Kind.BAD_PAYMENT),
+        ]
+
+
+def is_resent(load: Load, numbers: Int64s, kind: int) -> Bools:
+    """Return which events of one kind are sent twice."""
+    return is_hit(draw(load.seed, Purpose.RESEND, numbers, kind), load.duplicates)
+
+
+def bad_records_before(load: Load, numbers: Int64s) -> Int64s:
+    """Return how many bad records the orders before each one bring along: evenly spread, so that every reason comes."""
+    return numbers * int(load.poison * 2**31) >> 31
+
+
+def bad_topic(load: Load, indices: Int64s) -> Int64s:
+    """Return for the n-th bad records which topic (index into `load.FACTS`) they go to: both in turn."""
+    if len(load.facts) == 1:
+        return np.full(len(indices), 0 if load.facts == ("orders",) else 1, dtype=np.int64)
+    return indices & 1

@@ -99,6 +99,24 @@ class Ownership:
         self._wake.clear()
         self._life = asyncio.create_task(self._live(), name=f"partition {self.partition}")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the partition is this worker's at the moment, be it held."""
+        return self._life is not None
+
+    def hold(self, error: HeldError | UnreadableError) -> None:
+        """Let the partition stand still; told in the log, the status and `on_held`."""
+        if isinstance(error, HeldError):
+            reason, detail = error.reason, str(error)
+        else:
+            reason = HeldReason.LEDGER_UNREADABLE
+            detail = f"{error}: {ADVICE[reason]}"
+        self._discard()
+        self.is_held = True
+        log.error("partition held: %s", detail, extra={"partition": self.partition, "reason": str(reason)})
+        self.counting.status.held(self.partition, reason, detail)
+        self.counting.on_held()
+
     async def suspend(self) -> None:
         """Stop counting and make the final checkpoint, within `FINAL_SECONDS`; keeps the ledger if it was committed."""
         life, self._life = self._life, None
@@ -177,7 +195,7 @@ class Ownership:
                 await self._pause(min(RETRY_SECONDS * 2**self._attempts, RETRY_LIMIT_SECONDS))
                 self._attempts += 1
             except (HeldError, UnreadableError) as error:
-                self._hold(error)
+                self.hold(error)
                 return
             except Exception as error:  # noqa: BLE001 - a fault in the program, or a fingerprint that differs: fail-stop
                 self._discard()
@@ -320,18 +338,6 @@ class Ownership:
         self._verdict = verdict
         self._is_counting = False
         self._wake.set()
-
-    def _hold(self, error: HeldError | UnreadableError) -> None:
-        if isinstance(error, HeldError):
-            reason, detail = error.reason, str(error)
-        else:
-            reason = HeldReason.LEDGER_UNREADABLE
-            detail = f"{error}: {ADVICE[reason]}"
-        self._discard()
-        self.is_held = True
-        log.error("partition held: %s", detail, extra={"partition": self.partition, "reason": str(reason)})
-        self.counting.status.held(self.partition, reason, detail)
-        self.counting.on_held()
 
     def _fail(self, what: str, error: Exception) -> None:
         """Throw away the ledger in memory; `_live` takes over afresh."""

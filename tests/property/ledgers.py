@@ -1,0 +1,194 @@
+"""What property tests of the ledger share: logs of records, ways to run them, and a ledger's cells as a plain dictionary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from hypothesis import strategies as st
+
+from streams.domain.pages import HIGH_SHIFT, decode_page
+from streams.domain.rollups import PAGE_MS, WINDOW_MS, Window
+from streams.engine.batch import RecordBatch
+from streams.engine.checkpoint import Checkpoint, Restored
+from streams.engine.processor import PartitionProcessor, restore_processor
+from tests.unit.domain import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from streams.domain.declarations import Declarations
+    from tests.property.oracle import Cell
+
+FESTIVALS = (
+    samples.festival("day"),
+    samples.festival("night", samples.START_MS + 20 * samples.HOUR_MS, 8),
+    samples.festival("orders-only", samples.START_MS + samples.HOUR_MS, 1, ("orders",)),
+)
+"""Overlapping, so that events belong to none, one, two or three."""
+
+RECORD_TIME_MS = samples.START_MS + 40 * 24 * samples.HOUR_MS
+"""Kafka's clock: after every event time drawn, so that no event lies in the future."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a log."""
+
+    topic: str
+    value: bytes
+    record_time_ms: int
+
+
+def _event_times() -> st.SearchStrategy[int]:
+    edges = [edge for f in FESTIVALS for edge in (f.start_ms, f.end_ms)]
+    near = st.builds(lambda edge, by: edge + by, st.sampled_from(edges), st.sampled_from((-1, 0, 1, 999, 1000)))
+    return near | st.integers(samples.START_MS - 10_000, samples.START_MS + 30 * samples.HOUR_MS)
+
+
+_LATER_MS = st.sampled_from((0, 0, 1, 20_000, samples.SETTLE_MS, samples.SETTLE_MS + 9 * samples.HOUR_MS))
+_AMOUNTS = st.sampled_from((0, 1, 99, 10**13)) | st.integers(0, 10**13)
+_EVENT_IDS = st.integers(0, 40).map(lambda n: f"e{n}")
+
+
+@st.composite
+def _orders(draw: st.DrawFn) -> dict[str, Any]:
+    festival_ms = draw(_event_times())
+    later_ms = draw(_LATER_MS)
+    amount = draw(_AMOUNTS)
+    coupon = draw(st.integers(0, amount))
+    return samples.order(
+        type=draw(st.sampled_from(("order_placed", "order_placed", "order_cancelled"))),
+        event_id=draw(_EVENT_IDS),
+        ts=festival_ms + later_ms,
+        ordered_ts=festival_ms if later_ms else None,
+        platform=draw(st.sampled_from(("tmall", "taobao", "天猫国际"))),
+        merchant=f"m{draw(st.integers(0, 60))}",
+        market=draw(st.sampled_from(("CN", "US"))),
+        currency=draw(st.sampled_from(("CNY", "USD", "JPY"))),
+        amount_minor=amount,
+        coupon_minor=coupon,
+        credit_minor=draw(st.integers(0, amount - coupon) | st.none()),
+        category=draw(st.sampled_from((None, "apparel"))),
+    )
+
+
+@st.composite
+def _payments(draw: st.DrawFn) -> dict[str, Any]:
+    festival_ms = draw(_event_times())
+    later_ms = draw(_LATER_MS)
+    kind = draw(st.sampled_from(("payment_captured", "payment_failed", "payment_refunded")))
+    is_abroad = draw(st.booleans())
+    return samples.payment(
+        type=kind,
+        event_id=draw(_EVENT_IDS),
+        ts=festival_ms + later_ms,
+        ordered_ts=festival_ms if later_ms else None,
+        method=draw(st.sampled_from(("alipay", "alipay_epass", "card"))),
+        currency=draw(st.sampled_from(("CNY", "USD"))),
+        amount_minor=draw(_AMOUNTS),
+        payer_currency="CNY" if is_abroad else None,
+        payer_amount_minor=draw(_AMOUNTS) if is_abroad else None,
+        transport_minor=draw(_AMOUNTS) if is_abroad else None,
+        duty_minor=draw(_AMOUNTS) if is_abroad else None,
+        reason="declined" if kind == "payment_failed" else None,
+    )
+
+
+_POISON = st.sampled_from((b"{}", b"", b"\xff", b"[]", samples.encode(samples.order(amount_minor=-1)), b'{"type":"x"}'))
+
+
+@st.composite
+def logs(draw: st.DrawFn, most: int = 60) -> list[Record]:
+    """Return records of both topics in one order of arrival, their record times rising in steps around a minute."""
+    records: list[Record] = []
+    time_ms = RECORD_TIME_MS
+    for _ in range(draw(st.integers(0, most))):
+        time_ms += draw(st.sampled_from((0, 0, 1, 30_000, 61_000, 11 * 60_000)))
+        topic = draw(st.sampled_from(("orders", "payments")))
+        events = _orders() if topic == "orders" else _payments()
+        value = draw(st.one_of(events.map(samples.encode), events.map(samples.encode), _POISON))
+        records.append(Record(topic, value, time_ms))
+    return records
+
+
+def batches(records: Sequence[Record], cuts: Iterable[int] = ()) -> list[RecordBatch]:
+    """Return `records` as batches: one wherever the topic changes, and at each of `cuts`."""
+    limits = sorted({0, len(records), *(cut % (len(records) + 1) for cut in cuts)})
+    offsets = {"orders": 0, "payments": 0}
+    found: list[RecordBatch] = []
+    for first, last in zip(limits, limits[1:], strict=False):
+        for topic in ("orders", "payments"):
+            chosen = [record for record in records[first:last] if record.topic == topic]
+            start, end = offsets[topic], offsets[topic] + len(chosen)
+            offsets[topic] = end
+            values, times = [r.value for r in chosen], [r.record_time_ms for r in chosen]
+            found.append(RecordBatch(topic, 0, start, end, range(start, end), [None] * len(chosen), values, times))
+    return found
+
+
+def new_processor(declarations: Declarations) -> PartitionProcessor:
+    """Return an empty processor at the beginning of both logs."""
+    processor = PartitionProcessor(declarations, 0, "g1")
+    processor.start_at("orders", 0)
+    processor.start_at("payments", 0)
+    return processor
+
+
+class Disk:
+    """What checkpoints leave behind: the newest value per key."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.pages: dict[bytes, bytes] = {}
+        self.seen: dict[bytes, bytes] = {}
+        self.rejected: list[tuple[int, bytes | None]] = []
+
+    def write(self, checkpoint: Checkpoint | None) -> None:
+        """Take a checkpoint over."""
+        if checkpoint is None:
+            return
+        self.pages.update(checkpoint.pages)
+        self.pages.update([checkpoint.cursor])
+        for key, value in checkpoint.seen:
+            if value is None:
+                del self.seen[key]
+            else:
+                self.seen[key] = value
+        self.rejected += [(int(dict(r.headers)["source_offset"]), r.value) for r in checkpoint.rejected]
+
+    def restore(self, declarations: Declarations) -> PartitionProcessor:
+        """Return a processor that goes on from here."""
+        processor = restore_processor(declarations, 0, "g1", Restored(dict(self.pages), dict(self.seen)))
+        for topic in {"orders", "payments"} - set(processor.positions):
+            processor.start_at(topic, 0)
+        return processor
+
+
+def all_pages(processor: PartitionProcessor) -> dict[tuple[str, str, int], object]:
+    """Return every page of a ledger."""
+    tables = processor.ledger.tables.items()
+    return {(*name, number): page for name, table in tables for number, page in table.pages()}
+
+
+def cells_of(declarations: Declarations, pages: dict[bytes, bytes]) -> dict[Cell, int]:
+    """Return all cells that are not 0 in written pages, as the oracle names them."""
+    rollups = {rollup.name: rollup for rollup in declarations.rollups}
+    cells: dict[Cell, int] = {}
+    for key, value in pages.items():
+        parts = orjson.loads(key)
+        if parts[1] != "page":
+            continue
+        _, _, festival, name, number = parts
+        rollup, page = rollups[name], decode_page(value)
+        is_whole = rollup.window is Window.FESTIVAL
+        low, high = page.cells().tolist(), page.high_cells()
+        for index, measure in enumerate(rollup.measures):
+            for column, cell in enumerate(low[index]):
+                group, slot = divmod(column, page.slots)
+                total = cell + (0 if high is None else int(high[index, column]) << HIGH_SHIFT)
+                start_ms = 0 if is_whole else number * PAGE_MS + slot * WINDOW_MS[rollup.window]
+                if total:
+                    cells[festival, name, start_ms, page.groups[group], measure.name] = total
+    return cells

@@ -1,0 +1,83 @@
+"""Events, festivals and declarations that tests of the domain and the engine share."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from streams.domain.declarations import Declarations
+from streams.domain.festivals import Festival
+from streams.domain.rollups import ROLLUPS, Rollup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+START_MS = 1_573_401_600_000
+"""2019-11-11T00:00:00+08:00."""
+HOUR_MS = 3_600_000
+SETTLE_MS = 30 * 24 * HOUR_MS
+HORIZON_MINUTES = 10
+
+
+def festival(
+    festival_id: str = "day", start_ms: int = START_MS, hours: int = 24, facts: Iterable[str] = ("orders", "payments")
+) -> Festival:
+    """Return a festival without rates or milestones."""
+    return Festival(
+        id=festival_id,
+        name=festival_id,
+        timezone="Asia/Shanghai",
+        start_ms=start_ms,
+        end_ms=start_ms + hours * HOUR_MS,
+        home_currency="CNY",
+        facts=tuple(facts),
+    )
+
+
+def declarations(*festivals: Festival, rollups: tuple[Rollup, ...] = ROLLUPS) -> Declarations:
+    """Return declarations of `festivals`, one day by default."""
+    chosen = festivals or (festival(),)
+    return Declarations({f.id: f for f in chosen}, SETTLE_MS, HORIZON_MINUTES, rollups)
+
+
+def order(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - tests put wrong types in on purpose
+    """Return a valid order, with `fields` put over it; None takes a field away."""
+    event = {
+        "type": "order_placed",
+        "event_id": "e1",
+        "ts": START_MS,
+        "order_id": "o1",
+        "platform": "tmall",
+        "merchant": "m1",
+        "market": "CN",
+        "currency": "CNY",
+        "amount_minor": 100,
+    }
+    return _put_over(event, fields)
+
+
+def payment(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a valid captured payment, with `fields` put over it; None takes a field away."""
+    event = {
+        "type": "payment_captured",
+        "event_id": "e1",
+        "ts": START_MS,
+        "order_id": "o1",
+        "payment_id": "p1",
+        "platform": "tmall",
+        "merchant": "m1",
+        "market": "CN",
+        "method": "alipay",
+        "currency": "CNY",
+        "amount_minor": 100,
+    }
+    return _put_over(event, fields)
+
+
+def encode(event: object) -> bytes:
+    """Return the record value of an event."""
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _put_over(event: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**event, **fields}.items() if value is not None}

@@ -1,0 +1,34 @@
+"""`festival worker`: count; more workers share the partitions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+import uvloop
+
+from streams.app import run_worker
+from streams.cli.options import broker_options, web_options
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+
+@click.command("worker")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Of this worker: its place in the group, locked on this machine. Default: made of host and web port.",
+)
+@web_options
+@broker_options
+def command(settings: Settings) -> int:
+    """Count the source topics into the ledger, until Ctrl-C or SIGTERM.
+
+    Start more of them, on any machine, to share the partitions. A worker that is started again under its name within
+    the session timeout gets its partitions back at once; one that leaves for good is missed after that timeout.
+    """
+    # The policy, not a runner's loop: the consumer's thread makes a loop of its own.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    return asyncio.run(run_worker(settings))

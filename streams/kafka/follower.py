@@ -1,0 +1,189 @@
+"""Follows the committed ledger of all partitions, so that any process can show the whole cluster.
+
+Used by the board of every worker and of `festival board`, and once by the commands that show totals. It holds bytes:
+what they mean is the board's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
+
+from streams.errors import UnreachableError
+from streams.kafka.ledger_view import FollowerDelta, LedgerView
+from streams.kafka.log_reader import LogReader, end_offsets_by_topic
+from streams.kafka.topics import LEDGER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from streams.kafka.generations import Generations
+    from streams.settings import Settings
+
+log = logging.getLogger("festival.follower")
+
+POLL_SECONDS = 0.2
+"""Between two looks: checkpoints come twice a second from each partition, and each look costs a loop turn."""
+WAIT_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+TELL_EVERY = 60
+"""Failed attempts between two log lines: one line in a minute."""
+SILENCE_LIMIT = 30
+"""Looks of a second without anything new after which a command gives the broker up."""
+
+
+class LedgerFollower:
+    """Call order: `start`, then `drain` as often as liked from the same event loop, `stop`.
+
+    Survives outages of the broker: it goes on where it was. Nothing is handed over before everything that was
+    committed at the start has been read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect to nothing yet."""
+        self._settings = settings
+        self._task: asyncio.Task[None] | None = None
+        self._reader: LogReader | None = None
+        self._view: LedgerView | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] | None = None
+        """What has to be read before anything is handed over, None once it was."""
+        self._ready = asyncio.Event()
+        self._failures = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what was committed at the start has been read."""
+        return self._ready.is_set()
+
+    @property
+    def generations(self) -> Generations | None:
+        """Return the newest control record seen, None before the follower is ready."""
+        return self._view.generations if self._view is not None and self.is_ready else None
+
+    def start(self) -> None:
+        """Begin to follow, in a task of the running loop."""
+        assert self._task is None
+        self._task = asyncio.create_task(self._run(), name="ledger follower")
+
+    async def wait_until_ready(self) -> None:
+        """Return once what was committed at the start has been read."""
+        await self._ready.wait()
+
+    async def stop(self) -> None:
+        """Stop following and release the connection. Never raises."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self._disconnect()
+
+    def drain(self) -> FollowerDelta | None:
+        """Hand over what has changed since the last call; None where nothing has, or before the follower is ready."""
+        if self._view is None or self._ends is not None:
+            return None
+        return self._view.drain()
+
+    async def source_end_offsets(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
+        """Return the end offset (last stable) of each partition of `topics`, by topic and partition.
+
+        Raises `KafkaError` where the broker does not answer; connected or not, it never blocks the follower.
+        """
+        if self._reader is None or self._view is None:
+            raise KafkaConnectionError("the follower is not connected")
+        return await end_offsets_by_topic(self._reader, topics, self._view.partitions)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except OffsetOutOfRangeError as error:
+                log.warning(
+                    "the ledger topic was made again or truncated: reading it anew", extra={"error": str(error)}
+                )
+                self._forget()
+            except Exception:
+                # Whatever it is, the screen shall come back by itself.
+                if self._failures % TELL_EVERY == 0:
+                    log.exception("following the ledger failed, trying again")
+                self._failures += 1
+            await self._disconnect()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow(self) -> None:
+        """Follow from where we are until something goes wrong; return where there is nothing to follow yet."""
+        reader = self._reader = await LogReader.open(self._settings)
+        if self._view is None:
+            count = await reader.partition_count(LEDGER)
+            if not count:
+                log.info("waiting for the topics: run `festival topics`")
+                return
+            partitions = [TopicPartition(LEDGER, p) for p in range(count)]
+            self._ends = await reader.end_offsets(partitions)
+            self._positions = await reader.beginning_offsets(partitions)
+            self._view = LedgerView(count)
+        reader.assign(self._positions)
+        while True:
+            await self._look(reader, self._view)
+            if self._ends is None:
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _look(self, reader: LogReader, view: LedgerView) -> None:
+        is_switched = False
+        for batch in await reader.fetch(0 if self._has_caught_up() else WAIT_SECONDS):
+            self._failures = 0
+            is_switched |= view.add(batch)
+            self._positions[TopicPartition(LEDGER, batch.partition)] = batch.next_offset
+        if is_switched:
+            # The other partitions may not have been read up to what the new generation began with.
+            self._ends = await reader.end_offsets(self._positions)
+        if self._has_caught_up():
+            self._ends = None
+            view.show_current()
+            self._ready.set()
+
+    def _has_caught_up(self) -> bool:
+        return self._ends is not None and all(self._positions[tp] >= end for tp, end in self._ends.items())
+
+    def _forget(self) -> None:
+        self._view, self._ends, self._positions = None, None, {}
+
+    async def _disconnect(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.close()
+
+
+async def read_committed_ledger(settings: Settings) -> FollowerDelta:
+    """Return the whole committed ledger as of now.
+
+    Raises `KafkaConnectionError` where the broker is not reachable, `UnreachableError` where the ledger topic is
+    missing or the broker stops answering.
+    """
+    reader = await LogReader.open(settings, is_patient=False)
+    try:
+        count = await reader.partition_count(LEDGER)
+        if not count:
+            raise UnreachableError(f"topic {settings.prefix}{LEDGER} does not exist: create it with `festival topics`")
+        partitions = [TopicPartition(LEDGER, p) for p in range(count)]
+        ends = await reader.end_offsets(partitions)
+        await reader.assign_from_beginning(partitions)
+        view = LedgerView(count)
+        silence = 0
+        while any(reader.positions[tp] < end for tp, end in ends.items()):
+            batches = await reader.fetch(WAIT_SECONDS)
+            silence = 0 if batches else silence + 1
+            if silence >= SILENCE_LIMIT:
+                raise UnreachableError("the broker has stopped answering while the ledger was read: try again")
+            for batch in batches:
+                view.add(batch)
+        view.show_current()
+        delta = view.drain()
+        assert delta is not None, "a first hand-over is never empty"
+        return delta
+    finally:
+        await reader.close()

@@ -41,8 +41,8 @@ log = logging.getLogger("festival.worker")
 
 STOP_SECONDS = 8.0
 """Longest orderly stop: the final checkpoints may take 5 s of it. Then the process ends as it is; nothing is lost."""
-QUIET = ("faust", "mode", "aiokafka")
-"""Libraries that tell every step at level info."""
+QUIET = ("faust", "mode", "aiokafka", "streams")
+"""Loggers of libraries, which tell every step at level info; those named after our modules are Faust's services too."""
 GC_THRESHOLDS = (100_000, 20, 50)
 """Unpacked records are young and die at once: at Python's 700 the collector took a third of the time of a catch-up."""
 

@@ -35,6 +35,8 @@ from streams.kafka.unpack import unpack
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 
+    from aiokafka import TopicPartition
+
     from streams.engine.batch import RecordBatch
     from streams.settings import Settings
 
@@ -65,7 +67,7 @@ class BatchApp(faust.App):
     settings: Settings
     sources: Mapping[str, str]
     """Name without prefix by topic on Kafka."""
-    on_fault: Callable[[TP, BaseException], None]
+    on_fault: Callable[[TopicPartition, BaseException], None]
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -108,26 +110,27 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     def __post_init__(self) -> None:
         """Call when the service is made."""
         super().__post_init__()
-        self.released: set[TP] = set()
+        # Entries are aiokafka's and Faust's partition types alike: both are plain pairs.
+        self.released: set[tuple[str, int]] = set()
 
     async def fetch(self, timeout: float) -> list[tuple[TP, RecordBatch]]:  # noqa: ASYNC109 - not a cancellation
         """Return what was fetched of released partitions, after at most `timeout` seconds; may be empty."""
         return await self._in_thread(self._fetch(timeout))
 
-    async def release(self, positions: Mapping[TP, int]) -> None:
+    async def release(self, positions: Mapping[TopicPartition, int]) -> None:
         """Let partitions flow from the given positions; raises `IllegalStateError` where one is not assigned."""
         await self._in_thread(self._release(positions))
 
-    async def hold_back(self, partitions: Collection[TP]) -> None:
+    async def hold_back(self, partitions: Collection[TopicPartition]) -> None:
         """Deliver nothing more of the partitions."""
         self.released.difference_update(partitions)
         await self._in_thread(self._pause(partitions))
 
-    async def log_ranges(self, partitions: Collection[TP]) -> dict[TP, LogRange]:
+    async def log_ranges(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, LogRange]:
         """Return which offsets can be read; retries while the broker is away."""
         return await self._in_thread(self._log_ranges(partitions))
 
-    def fetch_state(self, partition: TP) -> tuple[int | None, int | None]:
+    def fetch_state(self, partition: TopicPartition) -> tuple[int | None, int | None]:
         """Return position and end offset (read committed) as the last fetch left them, None where not known."""
         consumer: Any = self._ensure_consumer()
         subscription = consumer._subscription.subscription
@@ -179,37 +182,37 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             fetched = fetcher._records.pop(partition)
             tp = TP(partition.topic, partition.partition)
             if isinstance(fetched, FetchError):
-                self._fault(tp, fetched._error)
+                self._fault(partition, fetched._error)
             elif fetched.check_assignment(partition):
                 try:
                     batches = unpack(names[tp.topic], tp.partition, fetched._partition_records)
                 except Exception as error:  # noqa: BLE001 - whatever a codec raises on damaged bytes
-                    self._fault(tp, error)
+                    self._fault(partition, error)
                 else:
                     fetched._update_position()
                     taken.extend((tp, batch) for batch in batches)
         fetcher._notify(fetcher._wait_consume_future)
         return taken
 
-    def _fault(self, partition: TP, error: BaseException) -> None:
+    def _fault(self, partition: TopicPartition, error: BaseException) -> None:
         """Stop a partition that cannot be fetched and tell its owner; retrying at once would be a busy loop."""
         self.released.discard(partition)
         consumer: Any = self._ensure_consumer()
         consumer.pause(partition)
         self.parent_loop.call_soon_threadsafe(self.app.on_fault, partition, error)
 
-    async def _release(self, positions: Mapping[TP, int]) -> None:
+    async def _release(self, positions: Mapping[TopicPartition, int]) -> None:
         consumer: Any = self._ensure_consumer()
         for partition, offset in positions.items():
             consumer.seek(partition, offset)
             consumer.resume(partition)
             self.released.add(partition)
 
-    async def _pause(self, partitions: Collection[TP]) -> None:
+    async def _pause(self, partitions: Collection[TopicPartition]) -> None:
         consumer: Any = self._ensure_consumer()
         consumer.pause(*(tp for tp in partitions if consumer._subscription.is_assigned(tp)))
 
-    async def _log_ranges(self, partitions: Collection[TP]) -> dict[TP, LogRange]:
+    async def _log_ranges(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, LogRange]:
         consumer: Any = self._ensure_consumer()
         beginnings = await consumer.beginning_offsets(list(partitions))
         ends = await consumer.end_offsets(list(partitions))

@@ -11,8 +11,8 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from faust.types import TP
 
 from streams.engine.checkpoint import UnreadableError
 from streams.engine.status import HeldReason
@@ -23,6 +23,8 @@ from streams.kafka.transport import BatchApp, LogRange, batch_topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+
+    from faust.types import TP
 
     from streams.domain.declarations import Declarations
     from streams.engine.batch import RecordBatch
@@ -86,8 +88,8 @@ class BatchSource:
         thread: BatchConsumerThread = consumer.batches
         return thread
 
-    def _tp(self, topic: str, partition: int) -> TP:
-        return TP(self._app.settings.prefix + topic, partition)
+    def _tp(self, topic: str, partition: int) -> TopicPartition:
+        return TopicPartition(self._app.settings.prefix + topic, partition)
 
 
 class Worker:
@@ -215,7 +217,7 @@ class Worker:
             else:
                 ownership.start()
 
-    def _fault(self, partition: TP, error: BaseException) -> None:
+    def _fault(self, partition: TopicPartition, error: BaseException) -> None:
         ownership = self._ownerships.get(partition.partition)
         if ownership is not None:
             ownership.fault(self._app.sources[partition.topic], error)

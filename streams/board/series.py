@@ -95,6 +95,7 @@ def series_document(
     """
     if step not in STEPS_MS:
         raise UsageError(f"step: {step!r} is none; there are {', '.join(STEPS_MS)}")
+    festival = snapshot.as_counted(festival)
     line = line_of(measure, currency)
     step_ms = STEPS_MS[step]
     values = per_second(snapshot, festival, line, currency)

@@ -76,6 +76,7 @@ def totals_document(
     `end_offsets` (topic → partition → offset) gives `lag_records`, null without. `held` partitions make the document
     incomplete. Raises `UsageError` for what cannot be answered: a dimension unknown, an instant between windows.
     """
+    festival = snapshot.as_counted(festival)
     cut = cut_at(festival, at_ms)
     tables = [snapshot.table(festival.id, rollup.name) for rollup in ROLLUPS if rollup.dimension is None]
     sums: Sums = {}

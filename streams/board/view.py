@@ -7,7 +7,7 @@ changed since. A process that nobody asks thus spends next to nothing on its vie
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,17 +15,16 @@ import msgspec
 import orjson
 
 from streams.board.tables import RawPages, Table, TableCache
+from streams.domain.ledger import WATERMARK_LAG_MS
 from streams.domain.pages import Cursor, decode_cursor, fingerprint_key
-from streams.domain.rollups import ROLLUPS
+from streams.domain.rollups import ROLLUPS, Rollup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from streams.domain.rollups import Rollup
+    from streams.domain.festivals import Festival
 
 _PAGE_KEY_LENGTH = 5
-WATERMARK_LATENESS_MS = 5_000
-"""The watermark of a topic-partition is this far below its largest event time (contract 3)."""
 
 
 class Delta(Protocol):
@@ -56,11 +55,30 @@ TableName = tuple[str, str]
 """Festival, rollup."""
 
 
+class CountedFestival(msgspec.Struct, frozen=True):
+    """A festival as the fingerprint has it: what decided the count, whatever its file says today."""
+
+    start_ms: int
+    end_ms: int
+    facts: tuple[str, ...]
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """The part of a generation's fingerprint that reading needs (`streams.domain.declarations`)."""
+
+    festivals: dict[str, CountedFestival] = {}
+    rollups: tuple[Rollup, ...] = ()
+
+
+_decode_fingerprint = msgspec.json.Decoder(Fingerprint).decode
+
+
 class _Caches:
     """The table caches of one generation, shared by its snapshots."""
 
-    def __init__(self, rollups: Iterable[Rollup]) -> None:
-        self.rollups = {rollup.name: rollup for rollup in rollups}
+    def __init__(self, fingerprint: Fingerprint) -> None:
+        counted = {rollup.name: rollup for rollup in fingerprint.rollups}
+        self.rollups = {rollup.name: counted.get(rollup.name, rollup) for rollup in ROLLUPS}
         self._lock = threading.Lock()
         self._caches: dict[TableName, TableCache] = {}
 
@@ -78,8 +96,8 @@ class Snapshot:
     generation: str
     partitions: int
     raw_cursors: Mapping[int, bytes]
-    fingerprint: bytes | None
-    """The document the generation was counted under; None while no partition wrote one."""
+    fingerprint: Fingerprint
+    """What the generation was counted under; empty while no partition wrote it."""
     _raw: Mapping[TableName, RawPages]
     _caches: _Caches
 
@@ -102,6 +120,13 @@ class Snapshot:
     def festivals(self) -> frozenset[str]:
         """Return the festivals that have a page."""
         return frozenset(festival for festival, _ in self._raw)
+
+    def as_counted(self, festival: Festival) -> Festival:
+        """Return the festival with the interval and facts it was counted under: pages are placed by its old start."""
+        counted = self.fingerprint.festivals.get(festival.id)
+        if counted is None:
+            return festival
+        return replace(festival, start_ms=counted.start_ms, end_ms=counted.end_ms, facts=counted.facts)
 
     @property
     def is_complete(self) -> bool:
@@ -129,7 +154,7 @@ class Snapshot:
             for topic, time_ms in cursor.max_event_times_ms.items()
             if topic in wanted
         ]
-        return min(seen) - WATERMARK_LATENESS_MS if seen else None
+        return min(seen) - WATERMARK_LAG_MS if seen else None
 
     def positions(self) -> dict[str, dict[int, int]]:
         """Return the next offset per topic and partition."""
@@ -161,10 +186,8 @@ _NO_PAGES: RawPages = {}
 class CommittedView:
     """Collects deltas, hands out snapshots. `feed` and `snapshot` belong to one thread, snapshots to everybody."""
 
-    def __init__(self, rollups: Iterable[Rollup] = ROLLUPS) -> None:
+    def __init__(self) -> None:
         """Begin empty: no partition has a cursor yet."""
-        self._rollups = tuple(rollups)
-        self._names = frozenset(rollup.name for rollup in self._rollups)
         self._forget("g1")
         self._snapshot = self._take()
 
@@ -187,17 +210,17 @@ class CommittedView:
     def _forget(self, generation: str) -> None:
         self._generation = generation
         self._partitions = 0
-        self._fingerprint: bytes | None = None
+        self._fingerprint = Fingerprint()
         self._cursors: dict[int, bytes] = {}
         self._pages: dict[TableName, RawPages] = {}
         self._shared: set[TableName] = set()
-        self._caches = _Caches(self._rollups)
+        self._caches = _Caches(self._fingerprint)
         self._is_changed = True
 
     def _place(self, partition: int, key: bytes, value: bytes) -> None:
         """File one record under its table; what is not a page of a declared rollup is none of our totals."""
         if key == fingerprint_key(self._generation):
-            self._fingerprint = value
+            self._read_fingerprint(value)
             return
         try:
             parts = orjson.loads(key)
@@ -206,7 +229,11 @@ class CommittedView:
         if not isinstance(parts, list) or len(parts) != _PAGE_KEY_LENGTH:
             return
         generation, kind, festival, rollup, number = parts
-        if (generation, kind) != (self._generation, "page") or rollup not in self._names or type(number) is not int:
+        if (
+            (generation, kind) != (self._generation, "page")
+            or rollup not in self._caches.rollups
+            or type(number) is not int
+        ):
             return
         name = (festival, rollup)
         if name in self._shared:  # a snapshot holds it: go on with a copy
@@ -214,6 +241,16 @@ class CommittedView:
             self._shared.discard(name)
         pages = self._pages.setdefault(name, {})
         pages[number] = {**pages.get(number, {}), partition: value}
+
+    def _read_fingerprint(self, value: bytes) -> None:
+        """Read by the declarations of the ledger from now on; one that cannot be read changes nothing."""
+        try:
+            fingerprint = _decode_fingerprint(value)
+        except msgspec.MsgspecError:
+            return
+        if fingerprint != self._fingerprint:
+            self._fingerprint = fingerprint
+            self._caches = _Caches(fingerprint)
 
     def _take(self) -> Snapshot:
         self._shared = set(self._pages)

@@ -62,7 +62,9 @@ class FestivalCollector(Collector):
         started = time.perf_counter()
         now = self._status.snapshot() if self._status is not None else None
         held = [n for n, p in now.partitions.items() if p.state is PartitionState.HELD] if now else []
-        scene = gauges.Scene(self._snapshot(), self._festivals, held)
+        snapshot = self._snapshot()
+        festivals = [snapshot.as_counted(festival) for festival in self._festivals]
+        scene = gauges.Scene(snapshot, festivals, held)
         for entry in (*LEDGER, *WORKER):
             try:
                 metric = self._family(entry, scene, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from streams.board.memory import MemoryDelta, MemoryLedger
 from streams.board.tables import UnreadablePageError, exact_cumulative, exact_sum, merge_pages
+from streams.board.totals import totals_document
 from streams.board.view import CommittedView
+from streams.domain.declarations import Declarations
 from streams.domain.pages import Page, PageKey, encode_page, fingerprint_key
 from streams.domain.rollups import OTHER, ROLLUPS
 from streams.festivals import load_festivals
@@ -195,10 +198,36 @@ def test_records_that_are_no_page_of_the_generation_are_passed_over(key: bytes) 
     assert view_of(ledger).festivals == frozenset()
 
 
-def test_the_fingerprint_document_is_handed_on() -> None:
+def test_a_festival_is_read_as_it_was_counted_whatever_its_file_says_today() -> None:
+    moved = replace(
+        DAY, start_ms=DAY.start_ms + 3_600_000, end_ms=DAY.end_ms + 3_600_000, facts=("orders",), name="New"
+    )
+    declarations = Declarations({DAY.id: DAY}, 0, 10)
     ledger = MemoryLedger(1)
-    ledger.write(0, fingerprint_key("g1"), b'{"format": 1}')
-    assert view_of(ledger).fingerprint == b'{"format": 1}'
+    ledger.add(0, DAY, "orders_by_second", ("CNY",), DAY.start_ms, orders=1)
+    ledger.write(0, fingerprint_key("g1"), declarations.fingerprint)
+    counted = view_of(ledger).as_counted(moved)
+    assert (counted.start_ms, counted.end_ms, counted.facts) == (DAY.start_ms, DAY.end_ms, DAY.facts)
+    assert counted.name == "New"
+    assert view_of(MemoryLedger(1)).as_counted(moved) == moved
+
+
+def test_pages_are_read_by_the_rollups_they_were_written_under() -> None:
+    seconds = BY_NAME["orders_by_second"]
+    older = replace(seconds, measures=tuple(reversed(seconds.measures)))
+    declarations = Declarations({DAY.id: DAY}, 0, 10, (older,))
+    ledger = MemoryLedger(1)
+    ledger.add(0, DAY, "orders_by_second", ("CNY",), DAY.start_ms, cancelled_net_minor=7)  # the last one now
+    ledger.write(0, fingerprint_key("g1"), declarations.fingerprint)
+    snapshot = view_of(ledger)
+    assert snapshot.table(DAY.id, "orders_by_second").rollup == older
+    assert totals_document(snapshot, DAY)["orders"] == 7  # the first one then
+
+
+def test_a_fingerprint_that_cannot_be_read_is_passed_over() -> None:
+    ledger = MemoryLedger(1)
+    ledger.write(0, fingerprint_key("g1"), b"{")
+    assert view_of(ledger).as_counted(DAY) == DAY
 
 
 def test_an_unreadable_page_is_named_and_leaves_the_others_counted_until_it_is_mended() -> None:

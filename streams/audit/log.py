@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
+from streams.audit.set_aside import rejected_partitions
 from streams.audit.workbook import content_digest
 from streams.errors import UnreachableError
 from streams.kafka import clients
-from streams.kafka.topics import rejected_topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -54,23 +54,16 @@ async def read_sources(settings: Settings, spans: Spans, book: Workbook, report:
 
 async def read_rejected(settings: Settings, topics: Iterable[str], spans: Spans, book: Workbook) -> list[str]:
     """Hand what was set aside for records in `spans` to `book`; return what lies there and cannot be attributed."""
-    names = [settings.prefix + rejected_topic(topic) for topic in topics]
     strange: list[str] = []
     consumer = await clients.start_consumer(settings, is_patient=False)
     try:
-        tps = []
-        for name in names:
-            # A consumer learns of a topic's partitions only once it was asked for them.
-            parts = consumer.partitions_for_topic(name) or await _partitions(consumer, name)
-            tps += [TopicPartition(name, part) for part in parts]
-        if not tps:
-            return strange
+        tps = await rejected_partitions(consumer, settings, topics)
         starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
         wanted = {tp: (starts[tp], ends[tp]) for tp in tps}
         async for tp, records in _read(consumer, wanted, lambda _: None):
             rows = []
             for record in records:
-                row = _set_aside(record)
+                row = _attributed(record)
                 if row is None:
                     strange.append(f"{tp.topic}[{tp.partition}]@{record.offset}")
                 elif (span := spans.get((row[0], row[1]))) and span[0] <= row[2] < span[1]:
@@ -79,11 +72,6 @@ async def read_rejected(settings: Settings, topics: Iterable[str], spans: Spans,
     finally:
         await clients.stop(consumer)
     return strange
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer._client._wait_on_metadata(topic)  # noqa: SLF001 - the public way needs a subscription
-    return consumer.partitions_for_topic(topic) or set()
 
 
 async def _refuse_deleted(consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, tuple[int, int]]) -> None:
@@ -126,7 +114,7 @@ async def _read(
                 consumer.pause(tp)
 
 
-def _set_aside(record: Any) -> tuple[str, int, int, str, str] | None:  # noqa: ANN401 - a ConsumerRecord, untyped
+def _attributed(record: Any) -> tuple[str, int, int, str, str] | None:  # noqa: ANN401 - a ConsumerRecord, untyped
     """Return (source topic, partition, offset, reason, content digest), None where the headers say none of it."""
     headers = dict(record.headers)
     try:

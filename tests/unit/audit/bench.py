@@ -1,0 +1,129 @@
+"""A counter without Kafka: what it wrote, and the same log for the audit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from streams.audit import comparison
+from streams.audit.calendar import read_calendar
+from streams.audit.plan import read_plan
+from streams.audit.result import AuditResult
+from streams.audit.workbook import Workbook, content_digest
+from streams.audit.written import read_written
+from streams.domain.declarations import Declarations
+from streams.domain.pages import cursor_key, fingerprint_key
+from streams.engine.batch import RecordBatch
+from streams.engine.processor import PartitionProcessor
+from streams.festivals import load_festivals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from streams.engine.checkpoint import Checkpoint, RejectedRecord
+
+START_MS = 1_573_401_600_000
+"""11 November 2019, 00:00 in Shanghai."""
+RECORD_TIME_MS = START_MS + 3_600_000
+
+Record = tuple[int, bytes | None]
+"""Record time and value."""
+
+
+def order(event_id: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """Return the fields of a valid order."""
+    fields = {
+        "type": "order_placed", "event_id": event_id, "ts": START_MS + 1_000, "order_id": "o1", "platform": "tmall",
+        "merchant": "m1", "market": "CN", "currency": "CNY", "amount_minor": 1_000, "coupon_minor": 30,
+        "credit_minor": 7, "category": "shoes", "brand": "b1",
+    }  # fmt: skip
+    return fields | changes
+
+
+def payment(event_id: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """Return the fields of a valid payment."""
+    fields = {
+        "type": "payment_captured", "event_id": event_id, "ts": START_MS + 2_000, "ordered_ts": START_MS + 1_000,
+        "order_id": "o1", "payment_id": "p1", "platform": "tmall", "merchant": "m1", "market": "CN",
+        "method": "alipay", "currency": "USD", "amount_minor": 963, "payer_currency": "CNY",
+        "payer_amount_minor": 6_741, "transport_minor": 11, "duty_minor": 5,
+    }  # fmt: skip
+    return fields | changes
+
+
+def encode(fields: dict[str, Any]) -> bytes:
+    """Return a record value."""
+    return json.dumps(fields, ensure_ascii=False).encode()
+
+
+class Bench:
+    """One counter of a few partitions and everything it committed, beside the log it counted."""
+
+    def __init__(self, directory: Path, **changes: Any) -> None:  # noqa: ANN401 - fields of Declarations
+        """Start with an empty log, under the built-in declarations with `changes`; the audit works in `directory`."""
+        self.declarations = dataclasses.replace(Declarations(load_festivals(), 30 * 86_400_000, 10), **changes)
+        self.log: dict[tuple[str, int], list[Record]] = {}
+        self.processors: dict[int, PartitionProcessor] = {}
+        self.pages: dict[tuple[int, bytes], bytes] = {}
+        self.rejected: list[RejectedRecord] = []
+        self._directory = directory
+
+    def send(self, topic: str, partition: int, *values: bytes | None, at: int = RECORD_TIME_MS) -> None:
+        """Append records to the log and have them counted as one batch."""
+        self.count(topic, partition, [(at, value) for value in values])
+
+    def count(self, topic: str, partition: int, records: Iterable[Record]) -> None:
+        """Append records with their times to the log and have them counted as one batch."""
+        records = list(records)
+        log = self.log.setdefault((topic, partition), [])
+        processor = self.processors.get(partition)
+        if processor is None:
+            processor = self.processors[partition] = PartitionProcessor(self.declarations, partition, "g1")
+        if topic not in processor.positions:
+            processor.start_at(topic, 0)
+        start, end = len(log), len(log) + len(records)
+        log.extend(records)
+        times, values = [time for time, _ in records], [value for _, value in records]
+        keys = [b"key"] * len(records)
+        processor.apply(RecordBatch(topic, partition, start, end, range(start, end), keys, values, times))
+
+    def commit(self) -> None:
+        """Make everything counted so far durable."""
+        for partition, processor in self.processors.items():
+            checkpoint = processor.cut()
+            if checkpoint is not None:
+                self._keep(partition, checkpoint)
+
+    def _keep(self, partition: int, checkpoint: Checkpoint) -> None:
+        for key, value in (*checkpoint.pages, checkpoint.cursor):
+            self.pages[partition, key] = value
+        self.rejected.extend(checkpoint.rejected)
+
+    def audit(self) -> AuditResult:
+        """Return what the audit finds in what was committed."""
+        cursors = {part: value for (part, key), value in self.pages.items() if key == cursor_key("g1")}
+        ledger = read_written("g1", self.pages, cursors)
+        fingerprint = next(value for (_, key), value in self.pages.items() if key == fingerprint_key("g1"))
+        self._directory.mkdir(exist_ok=True)
+        book = Workbook(self._directory, read_plan(fingerprint))
+        try:
+            for (topic, partition), log in self.log.items():
+                rows = ((offset, time, b"key", value) for offset, (time, value) in enumerate(log))
+                book.add(topic, partition, rows)
+            book.add_set_aside([_row(record) for record in self.rejected])
+            result = AuditResult("g1", {})
+            comparison.compare(result, book, ledger, read_calendar(None), None, lambda _done, _total: None)
+        finally:
+            book.close()
+            for file in self._directory.glob("audit.duckdb*"):
+                file.unlink()
+        return result
+
+
+def _row(record: RejectedRecord) -> tuple[str, int, int, str, str]:
+    headers = {name: value.decode() for name, value in record.headers}
+    digest = content_digest(record.key, record.value)
+    where = headers["source_topic"], int(headers["source_partition"]), int(headers["source_offset"])
+    return (*where, headers["reason"], digest)

@@ -129,7 +129,7 @@ def command(  # noqa: PLR0917 - click passes names
         partitions=partitions,
         seed=seed,
         facts=tuple(fact for fact in FACTS if fact in facts.split(",")),
-        **shares,
+        shares=shares,
     )
     if seconds is not None:
         if speed is not None:

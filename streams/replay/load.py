@@ -13,6 +13,8 @@ from streams.domain.curves import Curve, OrderPlan, parse_curves, plan_orders
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streams.domain.festivals import Festival
 
 FACTS = ("orders", "payments")
@@ -109,9 +111,9 @@ def festival_load(
     partitions: int,
     seed: int = 1,
     facts: tuple[str, ...] = FACTS,
-    **shares: Decimal,
+    shares: Mapping[str, Decimal] | None = None,
 ) -> Load:
-    """Return the load of a festival's day; raises `UsageError` for a day that is not over yet.
+    """Return the load of a festival's day, `shares` by their names in `SHARES`; raises `UsageError` for a day that is not over yet.
 
     Events of a day to come would be rejected: their `ts` is more than 5 minutes ahead of the broker's clock.
     """
@@ -129,5 +131,5 @@ def festival_load(
         partitions,
         seed,
         facts,
-        **shares,
+        **(shares or {}),
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from streams.domain.rejections import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FUTURE_MS = 4_102_444_800_000
 """The first millisecond of 2100."""

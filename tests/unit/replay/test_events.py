@@ -1,0 +1,156 @@
+"""Events: deterministic, valid where they should be, bad for exactly one reason where not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from streams.domain.decoding import Decoder
+from streams.domain.facts import FACTS
+from streams.errors import UsageError
+from streams.festivals import load_festivals
+from streams.replay.load import Load, festival_load, parse_share
+from streams.replay.poison import REASONS, bad_record
+from streams.replay.timeline import Kind, Timeline, unpack
+from tests.unit.replay.memory import RECORD_TIME_MS, Log, send
+
+SHARES = {
+    "duplicates": Decimal("0.2"),
+    "late": Decimal("0.1"),
+    "poison": Decimal("0.2"),
+    "cancel": Decimal("0.1"),
+}
+
+
+def load_of(orders: int = 2_000, partitions: int = 4, shares: dict[str, Decimal] | None = None) -> Load:
+    festival = load_festivals()["singles-day-2019"]
+    return festival_load(festival, RECORD_TIME_MS, orders=orders, partitions=partitions, shares=shares)
+
+
+def records(log: Log) -> Counter[tuple[str, int, bytes | None]]:
+    return Counter((*place, value) for place, values in log.values.items() for value in values)
+
+
+def test_the_same_load_gives_the_same_records_in_the_same_order_whatever_the_steps() -> None:
+    load = load_of(shares=SHARES)
+    whole, _ = send(load, (), step_orders=10_000)
+    by_piece, _ = send(load, (), step_orders=37)
+    assert whole.values == by_piece.values
+    assert whole.keys == by_piece.keys
+
+
+def test_processes_with_some_of_the_partitions_send_what_one_with_all_would() -> None:
+    load = load_of(shares=SHARES)
+    whole, _ = send(load, ())
+    first, _ = send(load, (), partitions=(0, 3))
+    second, _ = send(load, (), partitions=(1, 2), step_orders=61)
+    for place, values in whole.values.items():
+        assert values == (first if place[1] in {0, 3} else second).values[place]
+
+
+def test_another_seed_gives_other_ids() -> None:
+    first, _ = send(load_of(orders=200), ())
+    second, _ = send(replace(load_of(orders=200), seed=2), ())
+    assert not set(records(first)) & set(records(second))
+
+
+def test_exactly_the_planned_orders_are_placed_and_each_has_a_payment() -> None:
+    log, _ = send(load_of(orders=1_000), ())
+    types = Counter(json.loads(value)["type"] for _, _, value in records(log) if value)
+    assert types["order_placed"] == 1_000
+    assert types["payment_captured"] + types["payment_failed"] == 1_000
+    assert types["payment_failed"] > 0
+    assert types["payment_refunded"] > 0
+
+
+def test_an_order_is_about_as_large_as_in_production() -> None:
+    log, _ = send(replace(load_of(orders=2_000), facts=("orders",)), ())
+    sizes = [len(value) for _, _, value in records(log) if value]
+    assert 200 <= sum(sizes) / len(sizes) <= 250
+
+
+def test_an_order_and_its_payment_lie_in_one_partition_under_the_order_id() -> None:
+    log, _ = send(load_of(orders=500), ())
+    partitions: dict[str, set[int]] = {}
+    for (topic, partition), values in log.values.items():
+        for key, value in zip(log.keys[topic, partition], values, strict=True):
+            assert value is not None
+            assert json.loads(value)["order_id"] == key.decode()
+            partitions.setdefault(key.decode(), set()).add(partition)
+    assert all(len(found) == 1 for found in partitions.values())
+    assert {p for found in partitions.values() for p in found} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("topic", ["orders", "payments"])
+def test_the_counter_rejects_each_bad_record_for_its_reason(topic: str) -> None:
+    decoder = Decoder(FACTS[topic], ("event_id",))
+    for reason in REASONS[topic]:
+        value = bad_record(topic, reason, "1-7", 1_573_401_600_000)
+        columns, rejections = decoder.decode([value], [RECORD_TIME_MS])
+        assert len(columns) == 0
+        assert [rejection.reason for _, rejection in rejections] == [reason]
+
+
+def test_bad_records_come_in_the_given_number_and_every_reason_in_turn() -> None:
+    _, tally = send(load_of(orders=1_000, shares={"poison": Decimal("0.25")}), ())
+    for topic, counts in tally["rejected"].items():
+        assert set(counts) == {reason.value for reason in REASONS[topic]}
+        assert max(counts.values()) - min(counts.values()) <= 1
+        assert sum(counts.values()) == tally["outcomes"][topic]["rejected"] == 125
+
+
+def test_events_are_sent_in_order_of_time_but_for_late_ones_and_resends() -> None:
+    load = load_of(orders=3_000)
+    timeline = Timeline(load, range(4))
+    sent: list[int] = []
+    while not timeline.is_done:
+        at, numbers, kinds = unpack(timeline.take_orders(100))
+        sent += at.tolist()
+        assert set(kinds.tolist()) <= set(Kind)
+        assert numbers.max(initial=0) < 3_000
+    assert sent == sorted(sent)
+
+
+def test_a_timeline_cut_by_time_hands_out_nothing_before_its_turn() -> None:
+    load = load_of(orders=3_000, shares={"late": Decimal("0.1")})
+    timeline = Timeline(load, range(4))
+    handed: list[int] = []
+    for until_ms in range(0, 90_000_000, 450_000):
+        packed = timeline.take_until(until_ms)
+        assert (unpack(packed)[0] < until_ms).all()
+        handed += packed.tolist()
+    assert timeline.is_done
+    whole = Timeline(load, range(4))
+    assert handed == whole.take_orders(3_000).tolist()
+
+
+def test_a_day_that_is_not_over_is_refused() -> None:
+    festival = load_festivals()["singles-day-2019"]
+    with pytest.raises(UsageError, match="not over yet"):
+        festival_load(festival, festival.end_ms - 1, orders=10, partitions=1)
+
+
+def test_what_cannot_be_replayed_is_refused_with_every_problem() -> None:
+    with pytest.raises(UsageError) as refused:
+        replace(load_of(), orders=0, seed=-1, facts=("parcels",), late=Decimal(2))
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
+        "--orders",
+        "--seed",
+        "--facts",
+        "--late",
+    ]
+
+
+@pytest.mark.parametrize(("text", "share"), [("0", "0"), ("5%", "0.05"), ("0.125", "0.125"), ("1", "1")])
+def test_shares_are_decimals_or_per_cent(text: str, share: str) -> None:
+    assert parse_share(text) == Decimal(share)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.1", "-0.1", "nan", "101%", "%"])
+def test_other_shares_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"share|between"):
+        parse_share(text)

@@ -1,0 +1,134 @@
+"""The tally against the product's own count: two ways from the same records to the same totals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from streams.board.totals import totals_document
+from streams.board.view import CommittedView
+from streams.domain.declarations import Declarations
+from streams.engine.batch import RecordBatch
+from streams.engine.processor import PartitionProcessor
+from streams.festivals import load_festivals
+from streams.replay.load import festival_load
+from streams.replay.tally import DIMENSIONS, compare, merge_tallies
+from tests.unit.replay.memory import DAY_MS, RECORD_TIME_MS, Log, send
+
+FESTIVAL = "singles-day-2019"
+
+
+@dataclass
+class Delta:
+    """All pages of some partitions, as the follower of the ledger topic hands them on."""
+
+    generation: str = "g1"
+    changed_pages: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    cursors: dict[int, bytes] = field(default_factory=dict)
+    partitions: int = 0
+    reset: bool = False
+
+
+def count(log: Log, settle_ms: int = 30 * DAY_MS) -> CommittedView:
+    """Count a log as workers would, and return the committed view."""
+    declarations = Declarations(load_festivals(), settle_ms, 10)
+    delta = Delta(partitions=1 + max(partition for _, partition in log.values))
+    for partition in range(delta.partitions):
+        processor = PartitionProcessor(declarations, partition, "g1")
+        for topic in declarations.topics:
+            values = log.values.get((topic, partition), [])
+            processor.start_at(topic, 0)
+            processor.apply(
+                RecordBatch(
+                    topic,
+                    partition,
+                    0,
+                    len(values),
+                    range(len(values)),
+                    [None] * len(values),
+                    values,
+                    log.record_times_ms.get((topic, partition), []),
+                )
+            )
+        checkpoint = processor.cut()
+        assert checkpoint is not None
+        delta.cursors[partition] = checkpoint.cursor[1]
+        delta.changed_pages |= {(partition, key): value for key, value in checkpoint.pages}
+    view = CommittedView()
+    view.feed(delta)
+    return view
+
+
+def documents(log: Log, settle_ms: int = 30 * DAY_MS) -> list[dict[str, Any]]:
+    """Return the totals documents of a log, one for each dimension."""
+    snapshot = count(log, settle_ms).snapshot()
+    festival = load_festivals()[FESTIVAL]
+    return [totals_document(snapshot, festival, by=dimension) for dimension in DIMENSIONS]
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {},
+        {"duplicates": "0.3"},
+        {"late": "0.2", "duplicates": "0.2"},
+        {"poison": "1"},
+        {"cancel": "0.5", "foreign": "0.3"},
+        {"duplicates": "0.2", "late": "0.1", "poison": "0.1", "cancel": "0.1", "foreign": "0.1"},
+    ],
+)
+def test_the_ledger_counts_every_measure_as_the_tally_says(shares: dict[str, str]) -> None:
+    festivals = load_festivals()
+    load = festival_load(
+        festivals[FESTIVAL],
+        RECORD_TIME_MS,
+        orders=3_000,
+        partitions=3,
+        shares={name: Decimal(share) for name, share in shares.items()},
+    )
+    log, tally = send(load, tuple(festivals.values()))
+    for document in documents(log):
+        assert compare(tally, document) == []
+
+
+def test_resends_beyond_the_horizon_are_counted_again_by_both() -> None:
+    festivals = load_festivals()
+    load = festival_load(
+        festivals[FESTIVAL], RECORD_TIME_MS, orders=2_000, partitions=2, shares={"duplicates": Decimal("0.5")}
+    )
+    # Eleven minutes of record time per step: only a resend in the same step is within the horizon.
+    log, tally = send(
+        load, tuple(festivals.values()), step_orders=20, record_time_of=lambda step: RECORD_TIME_MS + step * 660_000
+    )
+    once, _ = send(replace(load, duplicates=Decimal(0)), ())
+    resends = sum(map(len, log.values.values())) - sum(map(len, once.values.values()))
+    assert 0 < sum(counts["duplicate"] for counts in tally["outcomes"].values()) < resends
+    for document in documents(log):
+        assert compare(tally, document) == []
+
+
+def test_a_replay_after_another_knows_what_is_late() -> None:
+    festivals = load_festivals()
+    tallies = []
+    log, after = Log(), None
+    for seed in (1, 2):
+        load = festival_load(festivals[FESTIVAL], RECORD_TIME_MS, orders=500, partitions=2, seed=seed)
+        log, tally = send(load, tuple(festivals.values()), log=log, after=after)
+        after = tally["max_event_times_ms"]
+        tallies.append(tally)
+    merged = merge_tallies(tallies)
+    assert sum(merged["late"].values()) > 900
+    for document in documents(log):
+        assert compare(merged, document) == []
+
+
+def test_events_after_the_settling_time_are_expired_for_both() -> None:
+    festivals = load_festivals()
+    load = festival_load(festivals[FESTIVAL], RECORD_TIME_MS, orders=3_000, partitions=2, shares={"cancel": Decimal(1)})
+    log, tally = send(load, tuple(festivals.values()), settle_ms=60_000)
+    assert tally["outcomes"]["orders"]["expired"] > 0
+    for document in documents(log, settle_ms=60_000):
+        assert compare(tally, document) == []

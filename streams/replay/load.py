@@ -113,9 +113,10 @@ def festival_load(
     facts: tuple[str, ...] = FACTS,
     shares: Mapping[str, Decimal] | None = None,
 ) -> Load:
-    """Return the load of a festival's day, `shares` by their names in `SHARES`; raises `UsageError` for a day that is not over yet.
+    """Return the load of a festival's day, `shares` by their names in `SHARES`.
 
-    Events of a day to come would be rejected: their `ts` is more than 5 minutes ahead of the broker's clock.
+    Raises `UsageError` for a day that is not over yet: its events would be rejected, as their `ts` is more than 5
+    minutes ahead of the broker's clock.
     """
     if festival.end_ms > now_ms:
         raise UsageError(

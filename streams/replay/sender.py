@@ -147,6 +147,7 @@ class Sender:
         try:
             await producer.start()
         except KafkaConnectionError as error:
+            await producer.stop()
             raise UnreachableError(f"Kafka cannot be reached: {error}. Check --broker.") from error
         self._producer = producer
 

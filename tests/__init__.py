@@ -1,0 +1,1 @@
+"""Tests, by what must be running: nothing, Kafka, the real commands."""

@@ -215,6 +215,8 @@ class CellTable:
         if not 0 <= number < self._windows and not self._is_paged_by_group:
             raise ValueError(f"page {number} of {self.rollup.name} lies outside the festival")
         low, high = page.cells(), page.high_cells()
+        if high is not None and self._high is None:
+            self._high = np.zeros_like(self._low)
         if low.shape[1] != len(page.groups) * self._slots:
             raise ValueError(f"page {number} of {self.rollup.name} has {low.shape[1]} cells per measure")
         for position, key in enumerate(page.groups):
@@ -226,9 +228,7 @@ class CellTable:
             base = int(self._base_of[group, window])
             cells = slice(position * self._slots, (position + 1) * self._slots)
             self._low[:, base : base + self._slots] = low[:, cells]
-            if high is not None:
-                if self._high is None:
-                    self._high = np.zeros_like(self._low)
+            if high is not None and self._high is not None:
                 self._high[:, base : base + self._slots] = high[:, cells]
         self._ceiling = _INT64_MAX
 

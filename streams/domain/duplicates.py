@@ -97,8 +97,6 @@ class _Filter:
         return places >> 3, np.left_shift(1, places & 7).astype(np.uint8)
 
     def add(self, ascending: Hashes) -> None:
-        if not len(ascending):
-            return
         where, bits = self._places(ascending)
         firsts = np.flatnonzero(np.concatenate(([True], where[1:] != where[:-1])))
         self._bytes[where[firsts]] |= np.bitwise_or.reduceat(bits, firsts)

@@ -251,6 +251,8 @@ def _rates(value: object) -> tuple[Rate, ...]:
                 rows += [(currency, row["date"], row["rate"]) for row in dated]
     elif isinstance(value, Sequence):
         rows = [(row["currency"], row["date"], row["rate"]) for row in value]
+    else:
+        raise TypeError(f"expected rows or tables, found {value!r}")
     rates = tuple(Rate(_currency(c), _date(d), _decimal(r)) for c, d, r in rows)
     if any(r.rate <= 0 for r in rates):
         raise ValueError("a rate must be above 0")

@@ -20,7 +20,7 @@ from streams.domain.duplicates import MINUTE_MS, SeenIds, hash_ids
 from streams.domain.facts import ABSENT, FACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from streams.domain.declarations import Declarations
     from streams.domain.festivals import Festival
@@ -202,15 +202,12 @@ class Ledger:
 
     def _fold_festival(self, festival: Festival, topic: str, columns: Columns, times_ms: Ints) -> None:
         everything = _Selection(columns, times_ms, festival)
-        selections = {"": everything}
         for rollup in self._rollups[topic]:
             selection = everything
             if rollup.currency is not None and "" in everything.coded(rollup.currency).texts:
-                if rollup.currency not in selections:
-                    coded = everything.coded(rollup.currency)
-                    mask = np.array([text != "" for text in coded.texts], dtype=np.bool_)[coded.codes]
-                    selections[rollup.currency] = _Selection(columns.only(mask), times_ms[mask], festival)
-                selection = selections[rollup.currency]
+                coded = everything.coded(rollup.currency)
+                mask = np.array([text != "" for text in coded.texts], dtype=np.bool_)[coded.codes]
+                selection = _Selection(columns.only(mask), times_ms[mask], festival)
             self._fold_rollup(self.tables[festival.id, rollup.name], rollup, selection)
 
     @staticmethod
@@ -235,11 +232,3 @@ def _running_maximum(values: Ints, before: int | None) -> Ints:
     """Return the largest of `before` and the values up to each place."""
     largest: Ints = np.maximum.accumulate(values)
     return largest if before is None else np.maximum(largest, before)
-
-
-def merge_outcomes(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
-    """Return the sums per outcome over topics or partitions."""
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
-    return total

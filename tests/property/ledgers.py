@@ -1,8 +1,9 @@
-"""What property tests of the ledger share: logs of records, ways to run them, and a ledger's cells as a plain dictionary."""
+"""What property tests of the ledger share: logs of records, ways to run them, a ledger's cells as a dictionary."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -118,7 +119,7 @@ def batches(records: Sequence[Record], cuts: Iterable[int] = ()) -> list[RecordB
     limits = sorted({0, len(records), *(cut % (len(records) + 1) for cut in cuts)})
     offsets = {"orders": 0, "payments": 0}
     found: list[RecordBatch] = []
-    for first, last in zip(limits, limits[1:], strict=False):
+    for first, last in pairwise(limits):
         for topic in ("orders", "payments"):
             chosen = [record for record in records[first:last] if record.topic == topic]
             start, end = offsets[topic], offsets[topic] + len(chosen)

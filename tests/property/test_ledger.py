@@ -44,9 +44,11 @@ def asked(declarations: Declarations, records: Sequence[Record], rejected: set[i
 
 def rejected_positions(records: Sequence[Record]) -> set[int]:
     """Return which records of a log are the poison that `logs` mixes in: no event type, or a negative amount."""
-    return {i for i, r in enumerate(records) if b'"type":"order_' not in r.value and b'"type":"pay' not in r.value} | {
-        i for i, r in enumerate(records) if b'"amount_minor":-1' in r.value
-    } | {i for i, r in enumerate(records) if r.topic == "payments" and b'"type":"order_' in r.value}
+    return (
+        {i for i, r in enumerate(records) if b'"type":"order_' not in r.value and b'"type":"pay' not in r.value}
+        | {i for i, r in enumerate(records) if b'"amount_minor":-1' in r.value}
+        | {i for i, r in enumerate(records) if r.topic == "payments" and b'"type":"order_' in r.value}
+    )
 
 
 @given(logs(), CUTS)

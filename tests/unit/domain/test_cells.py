@@ -1,0 +1,110 @@
+"""Cells: sums beyond 64 bits, limits on values, pages."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, Coded, encode_texts
+from streams.domain.currencies import MONEY_LIMIT_MINOR
+from streams.domain.pages import HIGH_SHIFT, Page, decode_page, encode_page
+from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, ROLLUPS
+
+DAY_MS = 24 * 3_600_000
+BY_SECOND = next(r for r in ROLLUPS if r.name == "orders_by_second")
+BY_MERCHANT = next(r for r in ROLLUPS if r.name == "orders_by_merchant")
+
+
+def fold(table: CellTable, values: list[str] | None, offsets_ms: list[int], amounts: list[int]) -> None:
+    """Add one CNY order per entry, gross in measure 2."""
+    table.fold(
+        None if values is None else encode_texts(values),
+        encode_texts(["CNY"] * len(offsets_ms)),
+        np.array(offsets_ms, dtype=np.int64),
+        {0: np.ones(len(offsets_ms), dtype=np.int64), 2: np.array(amounts, dtype=np.int64)},
+    )
+
+
+def gross(page: Page) -> list[int]:
+    """Return the gross cells of a page as Python integers."""
+    low, high = page.cells()[2].tolist(), page.high_cells()
+    return [n + (0 if high is None else int(high[2][i]) << HIGH_SHIFT) for i, n in enumerate(low)]
+
+
+def test_a_cell_grows_beyond_64_bits_without_a_loss() -> None:
+    table = CellTable(BY_SECOND, DAY_MS)
+    count = FOLD_LIMIT_EVENTS
+    every = Coded(np.zeros(count, dtype=np.int64), ["CNY"])
+    zeros, amounts = np.zeros(count, dtype=np.int64), np.full(count, MONEY_LIMIT_MINOR, dtype=np.int64)
+    for _ in range(7):
+        table.fold(None, every, zeros, {2: amounts})
+    fold(table, None, [DAY_MS - 1], [5])
+    total = 7 * count * MONEY_LIMIT_MINOR
+    assert total > 2**64
+    assert gross(table.page(0))[0] == total
+    assert gross(table.page(1439))[59] == 5
+
+    restored = CellTable(BY_SECOND, DAY_MS)
+    for number, page in table.pages():
+        restored.load(number, decode_page(encode_page(page)))
+    fold(restored, None, [0], [1])
+    fold(table, None, [0], [1])
+    assert list(restored.pages()) == list(table.pages())
+    assert gross(restored.page(0))[0] == total + 1
+
+
+def test_one_cell_has_one_representation_however_it_was_carried() -> None:
+    table, restored = CellTable(BY_SECOND, DAY_MS), CellTable(BY_SECOND, DAY_MS)
+    count = FOLD_LIMIT_EVENTS
+    every = Coded(np.zeros(count, dtype=np.int64), ["CNY"])
+    zeros, amounts = np.zeros(count, dtype=np.int64), np.full(count, MONEY_LIMIT_MINOR, dtype=np.int64)
+    for _ in range(2):
+        table.fold(None, every, zeros, {2: amounts})
+        restored.fold(None, every, zeros, {2: amounts})
+        copy = CellTable(BY_SECOND, DAY_MS)
+        copy.load(0, restored.page(0))
+        restored = copy
+    assert table.page(0) == restored.page(0)
+
+
+def test_a_value_beyond_the_limit_falls_into_other_and_the_first_keep_their_cell() -> None:
+    table = CellTable(dataclasses.replace(BY_MERCHANT, limit=2), DAY_MS)
+    fold(table, ["a", "b", "c", "a"], [0, 0, 0, 0], [1, 2, 4, 8])
+    fold(table, ["d", "b"], [0, 0], [16, 32])
+    groups = [group[0] for group in table.page(0).groups]
+    assert dict(zip(groups, gross(table.page(0)), strict=True)) == {"a": 9, "b": 34, OTHER: 20}
+
+
+def test_a_festival_long_rollup_puts_groups_on_pages_in_the_order_first_seen() -> None:
+    table = CellTable(BY_MERCHANT, DAY_MS)
+    merchants = [f"m{n}" for n in range(GROUPS_PER_PAGE + 1)]
+    fold(table, merchants, [0] * len(merchants), [1] * len(merchants))
+    assert [number for number, _ in table.take_changed()] == [0, 1]
+    assert list(table.take_changed()) == []
+    fold(table, ["m3"], [0], [1])
+    changed = list(table.take_changed())
+    assert [number for number, _ in changed] == [0]
+    assert [group[0] for group in changed[0][1].groups] == merchants[:GROUPS_PER_PAGE]
+
+
+def test_a_page_of_another_shape_is_refused() -> None:
+    table = CellTable(BY_SECOND, DAY_MS)
+    fold(table, None, [0], [1])
+    page = table.page(0)
+    with pytest.raises(ValueError, match="measures"):
+        CellTable(BY_MERCHANT, DAY_MS).load(0, page)
+    with pytest.raises(ValueError, match="outside the festival"):
+        CellTable(BY_SECOND, DAY_MS).load(1440, page)
+    short = Page(page.groups * 2, page.slots, page.measures, page.low, None)
+    with pytest.raises(ValueError, match="cells per measure"):
+        CellTable(BY_SECOND, DAY_MS).load(0, short)
+
+
+def test_a_missing_page_in_between_is_refused() -> None:
+    table = CellTable(BY_MERCHANT, DAY_MS)
+    merchants = [f"m{n}" for n in range(GROUPS_PER_PAGE + 1)]
+    fold(table, merchants, [0] * len(merchants), [1] * len(merchants))
+    with pytest.raises(ValueError, match="does not continue"):
+        CellTable(BY_MERCHANT, DAY_MS).load(1, table.page(1))

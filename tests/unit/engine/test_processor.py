@@ -1,0 +1,197 @@
+"""The partition processor: positions, rejected records, what a checkpoint holds, what a restore refuses."""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+import pytest
+
+from streams.domain.declarations import FingerprintError
+from streams.domain.pages import PageKey, cursor_key, decode_cursor, fingerprint_key
+from streams.engine.batch import RecordBatch
+from streams.engine.checkpoint import Checkpoint, Restored, UnreadableError
+from streams.engine.processor import SEEN_LIMIT_BYTES, HoleError, PartitionProcessor, restore_processor
+from tests.unit.domain.samples import START_MS, declarations, encode, festival, order
+
+MINUTE_MS = 60_000
+
+
+def batch(start: int, values: list[bytes | None], record_time_ms: int = START_MS, **over: object) -> RecordBatch:
+    """Return orders from offset `start` on."""
+    end = start + len(values)
+    fields = {"next_offset": end, "keys": [None] * len(values), **over}
+    return RecordBatch(
+        topic="orders",
+        partition=3,
+        start=start,
+        offsets=range(start, end),
+        values=values,
+        record_times_ms=[record_time_ms] * len(values),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def orders(*event_ids: str) -> list[bytes | None]:
+    """Return valid orders with these ids."""
+    return [encode(order(event_id=event_id)) for event_id in event_ids]
+
+
+def started() -> PartitionProcessor:
+    """Return a processor at offset 10 of orders."""
+    processor = PartitionProcessor(declarations(), 3, "g1")
+    processor.start_at("orders", 10)
+    return processor
+
+
+def cut(processor: PartitionProcessor) -> Checkpoint:
+    """Return the next checkpoint, which there must be."""
+    checkpoint = processor.cut()
+    assert checkpoint is not None
+    return checkpoint
+
+
+def restored(*checkpoints: Checkpoint) -> Restored:
+    """Return what checkpoints leave behind."""
+    pages: dict[bytes, bytes] = {}
+    seen: dict[bytes, bytes | None] = {}
+    for checkpoint in checkpoints:
+        pages.update([*checkpoint.pages, checkpoint.cursor])
+        seen.update(checkpoint.seen)
+    return Restored(pages, {key: value for key, value in seen.items() if value is not None})
+
+
+def counted(processor: PartitionProcessor) -> int:
+    """Return the number of orders counted."""
+    return processor.outcomes["orders"]["counted"]
+
+
+def test_a_batch_above_the_position_is_a_hole_and_counts_nothing() -> None:
+    processor = started()
+    with pytest.raises(HoleError, match=r"orders\[3\]: expected offset 10, the batch starts at 11") as hole:
+        processor.apply(batch(11, orders("a")))
+    assert (hole.value.topic, hole.value.partition, hole.value.expected, hole.value.found) == ("orders", 3, 10, 11)
+    assert processor.positions == {"orders": 10}
+    assert counted(processor) == 0
+
+
+def test_a_batch_below_the_position_is_dropped_and_one_across_it_is_trimmed() -> None:
+    processor = started()
+    processor.apply(batch(10, orders("a", "b")))
+    processor.apply(batch(10, orders("a", "b")))
+    processor.apply(batch(11, orders("b", "c")))
+    processor.apply(batch(5, orders(*"defgh")))
+    assert processor.outcomes["orders"] == {"counted": 3, "rejected": 0, "late": 0, "expired": 0, "outside": 0}
+    assert processor.positions == {"orders": 13}
+
+
+def test_a_batch_without_records_moves_the_position() -> None:
+    processor = started()
+    cut(processor)
+    processor.apply(batch(10, [], next_offset=17))
+    assert decode_cursor(cut(processor).cursor[1]).positions == {"orders": 17}
+
+
+def test_a_takeover_commits_a_cursor_with_nothing_to_count_and_then_rests() -> None:
+    processor = started()
+    first = cut(processor)
+    assert [key for key, _ in first.pages] == [fingerprint_key("g1")]
+    assert first.positions == {"orders": 10}
+    assert processor.cut() is None
+    again = restore_processor(declarations(), 3, "g1", restored(first))
+    assert again.started == {"orders": 10}
+    second = cut(again)
+    assert second.pages == []
+    assert decode_cursor(second.cursor[1]).sequence == 2
+
+
+def test_a_checkpoint_holds_the_pages_that_changed_and_no_others() -> None:
+    processor = started()
+    processor.apply(batch(10, [encode(order(event_id="a")), encode(order(event_id="b", ts=START_MS + 61_000))]))
+    cut(processor)
+    processor.apply(batch(12, [encode(order(event_id="c", ts=START_MS + 62_000))], START_MS + 1))
+    keys = [key for key, _ in cut(processor).pages]
+    assert PageKey("g1", "day", "orders_by_second", 1).encode() in keys
+    assert PageKey("g1", "day", "orders_by_merchant", 0).encode() in keys
+    assert len(keys) == 6
+
+
+def test_a_rejected_record_keeps_its_key_and_bytes_and_says_where_it_came_from() -> None:
+    processor = started()
+    processor.apply(batch(10, [b"{", *orders("a")], keys=[b"key", None]))
+    assert processor.pending_rejected_bytes == 4
+    (record,) = cut(processor).rejected
+    assert (record.topic, record.key, record.value) == ("orders.rejected", b"key", b"{")
+    headers = dict(record.headers)
+    assert headers.pop("detail")
+    assert headers == {
+        "reason": b"not_json",
+        "source_topic": b"orders",
+        "source_partition": b"3",
+        "source_offset": b"10",
+    }
+    assert processor.pending_rejected_bytes == 0
+    assert processor.rejected["orders"] == {"not_json": 1}
+
+
+def test_a_huge_record_is_rejected_by_its_head_and_its_hash() -> None:
+    processor = started()
+    processor.apply(batch(10, [b"x" * 950_000, None, b"y" * 70_000], keys=[None, b"k" * 950_000, None]))
+    huge, keyed, large = cut(processor).rejected
+    assert huge.value == b"x" * 65_536
+    assert dict(huge.headers)["original_bytes"] == b"950000"
+    assert dict(huge.headers)["sha256"] == hashlib.sha256(b"x" * 950_000).hexdigest().encode()
+    assert keyed.key == b"k" * 65_536
+    assert dict(keyed.headers)["original_key_bytes"] == b"950000"
+    assert large.value == b"y" * 70_000
+
+
+def test_hashes_are_written_once_and_tombstoned_behind_the_horizon() -> None:
+    processor = started()
+    processor.apply(batch(10, orders("a", "b")))
+    first = cut(processor)
+    ((key, value),) = first.seen
+    assert value is not None
+    assert len(value) == 16
+    again = restore_processor(declarations(), 3, "g1", restored(first))
+    again.apply(batch(12, orders("a"), START_MS + 10 * MINUTE_MS))
+    assert again.outcomes["orders"]["duplicate"] == 1
+    again.apply(batch(13, orders("b"), START_MS + 11 * MINUTE_MS))
+    assert counted(again) == 3
+    assert (key, None) in cut(again).seen
+
+
+def test_many_hashes_are_split_into_records_that_kafka_takes() -> None:
+    processor = started()
+    count = SEEN_LIMIT_BYTES // 8 + 1
+    processor.apply(batch(10, orders(*map(str, range(count)))))
+    sizes = [len(value or b"") for _, value in cut(processor).seen]
+    assert sizes == [SEEN_LIMIT_BYTES, 8]
+
+
+def test_an_empty_ledger_restores_to_a_processor_without_positions() -> None:
+    assert restore_processor(declarations(), 3, "g1", Restored({}, {})).positions == {}
+
+
+def test_another_fingerprint_is_refused_by_name() -> None:
+    committed = restored(cut(started()))
+    with pytest.raises(FingerprintError, match=r"festivals\.day\.end_ms"):
+        restore_processor(declarations(festival(hours=23)), 3, "g1", committed)
+
+
+def test_a_ledger_that_cannot_be_read_is_never_guessed() -> None:
+    processor = started()
+    processor.apply(batch(10, orders("a")))
+    committed = restored(cut(processor))
+    page = PageKey("g1", "day", "orders_by_second", 0).encode()
+    unknown = orjson.dumps(["g1", "page", "day", "orders_by_moon", 0])
+    for pages in (
+        {page: committed.pages[page]},
+        {**committed.pages, page: b"\xc1"},
+        {**committed.pages, page: committed.pages[PageKey("g1", "day", "orders_by_merchant", 0).encode()]},
+        {**committed.pages, unknown: committed.pages[page]},
+        {**committed.pages, cursor_key("g1"): b"{"},
+        {key: value for key, value in committed.pages.items() if key != fingerprint_key("g1")},
+    ):
+        with pytest.raises(UnreadableError):
+            restore_processor(declarations(), 3, "g1", Restored(pages, {}))

@@ -175,8 +175,9 @@ class Ownership:
             if processor is None or not self._is_counting or fetched is None:
                 continue
             position = processor.positions[topic]
-            # Twice the same picture: what was fetched is not on its way to the ledger any more.
-            if fetched > position and self._standing.get(topic) == (fetched, position):
+            is_under_way = self.counting.source.has_in_hand(self.partition, topic)
+            # Twice the same picture: what was fetched between the looks has had its time to arrive.
+            if fetched > position and not is_under_way and self._standing.get(topic) == (fetched, position):
                 self._rewind(topic, position, fetched)
             self._standing[topic] = (fetched, position)
 

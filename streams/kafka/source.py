@@ -46,6 +46,9 @@ class Source(Protocol):
     def fetch_state(self, partition: int, topic: str) -> tuple[int | None, int | None]:
         """Return the fetch position and the end offset as the last fetch saw it, None where not known."""
 
+    def has_in_hand(self, partition: int, topic: str) -> bool:
+        """Return whether batches were fetched that are not counted yet."""
+
 
 class HeldError(Exception):
     """Going on would be guessing: the partition stands still, the others go on."""

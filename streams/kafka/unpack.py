@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from aiokafka.consumer.fetcher import PartitionRecords
 
-BATCH_RECORDS = 20_000
-"""Most records handed on at once: counting them takes about 80 ms, during which nothing else runs."""
+BATCH_RECORDS = 8_000
+"""Most records handed on at once: counting them takes about 40 ms, during which nothing else of the worker runs.
+
+Per event 5.0 µs, against 6.8 with 2,000 (the ledger's columns are short) and with 20,000 (they leave the cache).
+"""
 LOG_APPEND_TIME = 1
 _key = attrgetter("key")
 _value = attrgetter("value")

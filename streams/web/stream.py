@@ -44,7 +44,7 @@ async def stream_totals(
                 await asyncio.wait_for(response.write(b"event: totals\ndata: " + document + b"\n\n"), slow_seconds)
                 sent, quiet_seconds = document, 0.0
             elif quiet_seconds >= heartbeat_seconds:
-                await asyncio.wait_for(response.write(b"event: alive\ndata:\n\n"), slow_seconds)
+                await asyncio.wait_for(response.write(b"event: alive\ndata: {}\n\n"), slow_seconds)
                 quiet_seconds = 0.0
             await _pause(stopping, interval_seconds)
             quiet_seconds += interval_seconds

@@ -37,6 +37,8 @@ class Found:
     restored: Restored
     others_read_to: dict[str, int]
     """Largest position per source topic in the cursors of other generations."""
+    others: dict[str, set[bytes]]
+    """Keys that have a value and are not of this generation, by topic."""
 
 
 @dataclass(slots=True)
@@ -46,13 +48,17 @@ class _Newest:
     generation: str
     pages: dict[bytes, bytes] = field(default_factory=dict)
     seen: dict[bytes, bytes] = field(default_factory=dict)
-    other_cursors: dict[str, bytes] = field(default_factory=dict)
+    other_cursors: dict[bytes, bytes] = field(default_factory=dict)
+    strange: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    """What is wrong with records that are none of this program's version, and where they lie."""
+    others: dict[str, set[bytes]] = field(default_factory=lambda: {LEDGER: set(), SEEN: set()})
 
     def add(self, batch: RecordBatch) -> None:
         newest = self.pages if batch.topic == LEDGER else self.seen
         own = f'["{self.generation}",'.encode()
         for offset, key, value in zip(batch.offsets, batch.keys, batch.values, strict=True):
-            if key is not None and key.startswith(own):
+            assert key is not None, "a compacted topic refuses records without a key"
+            if key.startswith(own):
                 # Removed first, so that the order is that of the newest write.
                 newest.pop(key, None)
                 if value is not None:
@@ -60,29 +66,38 @@ class _Newest:
             else:
                 self._add_foreign(batch, offset, key, value)
 
-    def _add_foreign(self, batch: RecordBatch, offset: int, key: bytes | None, value: bytes | None) -> None:
+    def _add_foreign(self, batch: RecordBatch, offset: int, key: bytes, value: bytes | None) -> None:
+        others, where = self.others[batch.topic], (batch.topic, key)
+        self.strange.pop(where, None)
+        if value is None:
+            others.discard(key)
+            self.other_cursors.pop(key, None)
+            return
         try:
-            generation, kind = parse_key(key)
+            kind = parse_key(key)[1]
         except ValueError as error:
-            where = f"{batch.topic} partition {batch.partition} offset {offset}"
-            raise UnreadableError(f"{where}: {error}") from error
+            self.strange[where] = f"{batch.topic} partition {batch.partition} offset {offset}: {error}"
+            kind = Kind.OTHER
+        if kind is not Kind.GENERATIONS:
+            others.add(key)
         if kind is Kind.CURSOR and batch.topic == LEDGER:
-            self.other_cursors.pop(generation, None)
-            if value is not None:
-                self.other_cursors[generation] = value
+            self.other_cursors[key] = value
 
 
-async def read_back(settings: Settings, partition: int, generation: str) -> Found:
+async def read_back(settings: Settings, partition: int, generation: str, *, skips_strange: bool = False) -> Found:
     """Return the newest committed value per key of `partition` in `generation`, undecoded.
 
-    Waits through an outage of the broker. Raises `UnreadableError` for records that are none of ours, damaged ones,
-    and where the log changes under the reader again and again.
+    Waits through an outage of the broker. Raises `UnreadableError` for damaged records, where the log changes under
+    the reader again and again, and, unless it `skips_strange`, for records that are none of this program's version.
     """
     for _attempt in range(ATTEMPTS):
         reader = await LogReader.open(settings)
         ends = await LogReader.open(settings, is_committed_only=False)
         try:
-            return await _read(reader, ends, partition, generation)
+            newest = await _read(reader, ends, partition, generation)
+            if newest.strange and not skips_strange:
+                raise UnreadableError(next(iter(newest.strange.values())))
+            return Found(Restored(newest.pages, newest.seen), _read_to(partition, newest), newest.others)
         except OffsetOutOfRangeError as error:
             log.warning("the ledger's log moved while it was read", extra={"partition": partition, "error": str(error)})
         except KafkaError as error:
@@ -95,7 +110,7 @@ async def read_back(settings: Settings, partition: int, generation: str) -> Foun
     raise UnreadableError(f"ledger of partition {partition}: could not be read in {ATTEMPTS} attempts")
 
 
-async def _read(reader: LogReader, ends: LogReader, partition: int, generation: str) -> Found:
+async def _read(reader: LogReader, ends: LogReader, partition: int, generation: str) -> _Newest:
     # The end with all that is not yet committed: a recount's open transaction holds the last stable offset back, and
     # checkpoints of our own generation behind it would be missed. Ours has none open after the fence.
     topics = [TopicPartition(LEDGER, partition), TopicPartition(SEEN, partition)]
@@ -105,12 +120,19 @@ async def _read(reader: LogReader, ends: LogReader, partition: int, generation: 
     while any(reader.positions[tp] < end for tp, end in end_offsets.items()):
         for batch in await reader.fetch(POLL_SECONDS):
             newest.add(batch)
+    return newest
+
+
+def _read_to(partition: int, newest: _Newest) -> dict[str, int]:
+    """Return the largest position per source topic in the cursors of other generations."""
     read_to: dict[str, int] = {}
     for other, value in newest.other_cursors.items():
         try:
             positions = decode_cursor(value).positions
         except msgspec.DecodeError as error:
-            raise UnreadableError(f"ledger of partition {partition}: cursor of {other}: {error}") from error
+            # Of a generation that is not ours: at worst a rejected record is written a second time.
+            log.error("cursor of another generation", extra={"key": other, "partition": partition, "error": str(error)})
+            continue
         for topic, offset in positions.items():
             read_to[topic] = max(offset, read_to.get(topic, 0))
-    return Found(Restored(newest.pages, newest.seen), read_to)
+    return read_to

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,12 @@ from streams.errors import UsageError
 from streams.kafka import clients
 from streams.kafka.batches import TransactionBatches
 from streams.kafka.generations import GenerationWatch
+from streams.kafka.ledger_keys import parse_key
 from streams.kafka.restore import read_back
 from streams.kafka.topics import LEDGER, SEEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping
 
     from aiokafka import AIOKafkaProducer
 
@@ -131,16 +133,46 @@ class KafkaPartitionStore:
         self._partition = partition
         self._generation = generation
         self._is_finished = False
-        self._written_before: Mapping[str, int] = {}
-        """Rejected records below these offsets per source were written under an earlier generation."""
+        self._others: dict[str, set[bytes]] = {}
+        self.read_by_others: Mapping[str, int] = {}
+        """Next offset per source that the cursors of other generations had reached by the restore: rejected records
+        below were written then."""
 
     async def restore(self) -> Restored:
         """Return what is committed; waits through an outage of the broker. May raise `UnreadableError`."""
         assert not self._is_finished
         async with self._context.restores:
-            found = await read_back(self._context.settings, self._partition, self._generation)
-        self._written_before = found.others_read_to
+            # A recount mends a ledger with strange records in it: it begins without them, and removes them.
+            found = await read_back(
+                self._context.settings,
+                self._partition,
+                self._generation,
+                skips_strange=self._context.counts_beside,
+            )
+        self.read_by_others = found.others_read_to
+        self._others = found.others
         return found.restored
+
+    async def forget_all_but(self, generations: Collection[str]) -> None:
+        """Remove the records of other generations that the restore met, in a transaction. Raises like `commit`."""
+        prefix = self._context.settings.prefix
+        stale = [
+            (prefix + topic, key)
+            for topic, keys in self._others.items()
+            for key in keys
+            if _generation_of(key) not in generations
+        ]
+        self._others = {}
+        if not stale:
+            return
+        async with self._writing():
+            batches = TransactionBatches(self._producer, self._partition)
+            await self._producer.begin_transaction()
+            for topic, key in stale:
+                await batches.add(topic, key, None)
+            await batches.acknowledged()
+            await self._producer.commit_transaction()
+        log.info("old generations removed", extra={"partition": self._partition, "records": len(stale)})
 
     async def commit(self, checkpoint: Checkpoint) -> None:
         """Make `checkpoint` durable; raises `FencedError` or `OutcomeUnknownError`, and is finished then.
@@ -149,21 +181,27 @@ class KafkaPartitionStore:
         the broker has ended the transaction by its timeout, this process having stood still: if the partition is
         still assigned, it has to be taken over afresh.
         """
-        assert not self._is_finished, "this store is finished, or a commit is under way: fence again"
         assert checkpoint.partition == self._partition, (checkpoint.partition, self._partition)
-        self._is_finished = True
-        try:
+        async with self._writing():
             await self._commit(checkpoint)
-        except Exception as error:
-            if self._is_fenced(error):
-                raise FencedError(f"partition {self._partition}: a newer owner has taken over") from error
-            raise OutcomeUnknownError(f"partition {self._partition}: {error!r}") from error
-        self._is_finished = False
 
     async def close(self) -> None:
         """Release the connections; ends within a few seconds. Never raises, may be called twice."""
         self._is_finished = True
         await clients.stop(self._producer)
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        """Allow one transaction at a time, and none after one that did not end well."""
+        assert not self._is_finished, "this store is finished, or a commit is under way: fence again"
+        self._is_finished = True
+        try:
+            yield
+        except Exception as error:
+            if self._is_fenced(error):
+                raise FencedError(f"partition {self._partition}: a newer owner has taken over") from error
+            raise OutcomeUnknownError(f"partition {self._partition}: {error!r}") from error
+        self._is_finished = False
 
     async def _commit(self, checkpoint: Checkpoint) -> None:
         prefix = self._context.settings.prefix
@@ -217,10 +255,10 @@ class KafkaPartitionStore:
     def _is_written_before(self, record: RejectedRecord) -> bool:
         if self._context.counts_beside:
             return True
-        if not self._written_before:
+        if not self.read_by_others:
             return False
         headers = dict(record.headers)
-        return int(headers["source_offset"]) < self._written_before.get(headers["source_topic"].decode(), 0)
+        return int(headers["source_offset"]) < self.read_by_others.get(headers["source_topic"].decode(), 0)
 
     def _is_fenced(self, error: BaseException) -> bool:
         """Return whether a newer owner is the cause, which may be hidden: aiokafka wraps what kills its sender."""
@@ -233,6 +271,13 @@ class KafkaPartitionStore:
             if isinstance(cause, ProducerFenced | InvalidProducerEpoch | FencedError):
                 return True
         return False
+
+
+def _generation_of(key: bytes) -> str | None:
+    try:
+        return parse_key(key)[0]
+    except ValueError:
+        return None
 
 
 def _crash_from_environment() -> AtStep:

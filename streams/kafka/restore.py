@@ -131,7 +131,7 @@ def _read_to(partition: int, newest: _Newest) -> dict[str, int]:
             positions = decode_cursor(value).positions
         except msgspec.DecodeError as error:
             # Of a generation that is not ours: at worst a rejected record is written a second time.
-            log.error("cursor of another generation", extra={"key": other, "partition": partition, "error": str(error)})
+            log.warning("cursor of another generation: %s", error, extra={"key": other, "partition": partition})
             continue
         for topic, offset in positions.items():
             read_to[topic] = max(offset, read_to.get(topic, 0))

@@ -1,0 +1,288 @@
+"""`festival demo`: the whole product on this machine, from Kafka to audited totals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import signal
+import threading
+import uuid
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streams.audit.run import run_audit
+from streams.board.live import LiveBoard
+from streams.board.totals import totals_document
+from streams.cli.children import Workers
+from streams.cli.live import live_totals, rows_of
+from streams.cli.options import json_option, settings_options
+from streams.cli.progress import progress
+from streams.domain.rollups import ROLLUPS
+from streams.engine.clock import SystemClock
+from streams.errors import FestivalError
+from streams.festivals import load_festivals
+from streams.kafka import address
+from streams.kafka.embedded import EmbeddedKafka
+from streams.kafka.follower import LedgerFollower
+from streams.kafka.topics import DEFAULT_PARTITIONS, create_topics
+from streams.replay.load import DEFAULT_SHAPE, festival_load
+from streams.replay.processes import replay
+from streams.replay.sender import Sending
+from streams.replay.tally import DIMENSIONS, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from streams.board.view import Snapshot
+    from streams.domain.festivals import Festival
+    from streams.replay.load import Load
+    from streams.replay.processes import Replayed
+    from streams.settings import Settings
+
+SHARES = {
+    "duplicates": Decimal("0.002"),
+    "late": Decimal("0.001"),
+    "poison": Decimal("0.0005"),
+    "cancel": Decimal("0.01"),
+}
+"""Few enough not to disturb the picture, enough to be seen told apart."""
+SHOW_SECONDS = 0.25
+STALL_MS = 60_000
+"""Without any progress for this long after the replay, the demo gives up waiting for the workers."""
+INTERRUPTED = 130
+
+
+class StalledError(FestivalError):
+    """The workers have stopped getting ahead."""
+
+    exit_status = 3
+
+
+@dataclass(frozen=True)
+class _Demo:
+    """What one run of the demo knows."""
+
+    settings: Settings
+    festivals: dict[str, Festival]
+    load: Load
+    speed: Fraction
+    workers: Workers
+    board: LiveBoard
+    stop: threading.Event
+
+    @property
+    def festival(self) -> Festival:
+        return self.festivals[self.load.festival]
+
+    def document(self, by: str | None = None) -> dict[str, Any]:
+        return totals_document(self.board.snapshot(), self.festival, by=by, end_offsets=self.board.end_offsets())
+
+
+@click.command("demo")
+@click.option("--orders", type=int, default=100_000, show_default=True, metavar="N", help="Orders of the day.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.1), default=20.0, show_default=True, help="How long the day takes."
+)
+@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="W")
+@click.option("--seed", type=int, default=1, show_default=True, metavar="K", help="Same arguments, same events.")
+@click.option("--exit", "is_exit", is_flag=True, help="Leave after the audit: 0 exact, 1 not.")
+@json_option
+@settings_options
+def command(
+    settings: Settings, orders: int, seconds: float, workers: int, seed: int, *, is_exit: bool, as_json: bool
+) -> int:
+    """Start Apache Kafka and workers, replay the 2019 festival in some seconds, audit and print the totals.
+
+    With --broker, or where an embedded Kafka runs already, that one is used, with topics of this run's own. Without
+    --exit it serves the screen and the metrics until Ctrl-C.
+    """
+    if settings.log_level != "debug":
+        # A broker that has just started tells its clients to wait, and they tell us.
+        logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    festivals = load_festivals(settings.festivals_dir)
+    load = festival_load(
+        festivals[DEFAULT_SHAPE],
+        SystemClock().now_ms(),
+        orders=orders,
+        partitions=DEFAULT_PARTITIONS,
+        seed=seed,
+        shares=SHARES,
+    )
+    speed = Fraction(load.seconds) / Fraction(str(seconds))
+    with _stopping() as stop, _directory(settings) as directory, _kafka(settings, directory) as connected:
+        if stop.is_set():
+            return INTERRUPTED
+        with Workers(connected, directory, workers) as processes:
+            demo = _Demo(connected, festivals, load, speed, processes, LiveBoard(LedgerFollower(connected)), stop)
+            return asyncio.run(_run(demo, is_exit=is_exit, as_json=as_json))
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and SIGTERM set: everything is taken down in order then."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _directory(settings: Settings) -> Iterator[Path]:
+    """Give a directory of this run's own, empty, and remove it in the end, with those that killed runs have left."""
+    parent = settings.data_dir / "demo"
+    for left in parent.glob("*"):
+        if left.name.isdigit() and not _is_alive(int(left.name)):
+            shutil.rmtree(left, ignore_errors=True)
+    own = parent / str(os.getpid())
+    shutil.rmtree(own, ignore_errors=True)
+    own.mkdir(parents=True)
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _kafka(settings: Settings, directory: Path) -> Iterator[Settings]:
+    """Give the settings with a broker: the one that is set, else the one that runs, else one of our own."""
+    running = address.running(settings.data_dir)
+    broker = settings.broker or (running.address if running else None)
+    if broker is not None:
+        # Other runs have left their topics there; this one starts from zero.
+        prefix = f"{settings.prefix}demo-{uuid.uuid4().hex[:8]}-"
+        click.echo(f"using Kafka at {broker}, topics begin with {prefix}", err=True)
+        yield dataclasses.replace(settings, broker=broker, prefix=prefix)
+        return
+    with EmbeddedKafka(directory / "kafka", announce_in=settings.data_dir, show=progress) as kafka:
+        click.echo(f"Apache Kafka is ready at {kafka.address}", err=True)
+        yield dataclasses.replace(settings, broker=kafka.address)
+
+
+async def _run(demo: _Demo, *, is_exit: bool, as_json: bool) -> int:
+    """Create the topics, start the workers, replay, wait, audit, print."""
+    await create_topics(demo.settings, DEFAULT_PARTITIONS)
+    demo.workers.start()
+    click.echo(f"the screen: {demo.workers.urls[0]}   metrics: {demo.workers.urls[0]}metrics", err=True)
+    following = asyncio.create_task(demo.board.run())
+    try:
+        done = await _replay(demo)
+        if demo.stop.is_set():
+            return INTERRUPTED
+        if done.error is not None:
+            raise StalledError(f"Kafka did not take all events: {done.error}")
+        problems = await _audit(demo, done)
+        _print(demo, problems, as_json=as_json)
+        if is_exit:
+            return 1 if problems else 0
+        click.echo(f"serving {' '.join(demo.workers.urls)} until Ctrl-C", err=True)
+        while not demo.stop.is_set():
+            demo.workers.check()
+            await asyncio.sleep(SHOW_SECONDS)
+        return 1 if problems else 0
+    finally:
+        demo.stop.set()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _replay(demo: _Demo) -> Replayed:
+    """Replay the day, showing committed totals meanwhile, and until everything sent is counted."""
+    sending = Sending(demo.settings, tuple(demo.festivals.values()), demo.speed)
+    replaying = asyncio.create_task(asyncio.to_thread(replay, demo.load, sending, stop=demo.stop))
+    try:
+        with live_totals(demo.festival) as show:
+            while not replaying.done():
+                demo.workers.check()
+                show(demo.document(), _watermark_ms(demo), "")
+                await asyncio.wait([replaying], timeout=SHOW_SECONDS)
+            done = await replaying
+            await _catch_up(demo, done, show)
+            return done
+    finally:
+        demo.stop.set() if not replaying.done() else None
+        await asyncio.gather(replaying, return_exceptions=True)
+
+
+async def _catch_up(demo: _Demo, done: Replayed, show: Any) -> None:  # noqa: ANN401 - of `live_totals`
+    """Return once the committed totals cover everything that was acknowledged."""
+    clock = SystemClock()
+    behind, since_ms = -1, clock.monotonic_ms()
+    while not demo.stop.is_set():
+        demo.workers.check()
+        snapshot = demo.board.snapshot()
+        now_behind = _records_behind(snapshot, done)
+        show(demo.document(), _watermark_ms(demo), "replay done" if now_behind else "all counted")
+        if not now_behind and snapshot.is_complete:
+            return
+        if now_behind != behind:
+            behind, since_ms = now_behind, clock.monotonic_ms()
+        elif clock.monotonic_ms() - since_ms > STALL_MS:
+            raise StalledError(f"{behind:,} records are not counted, and nothing has moved for {STALL_MS // 1000} s")
+        await asyncio.sleep(SHOW_SECONDS)
+
+
+def _records_behind(snapshot: Snapshot, done: Replayed) -> int:
+    positions = snapshot.positions()
+    return sum(
+        max(0, end - positions.get(topic, {}).get(int(partition), 0))
+        for topic, ends in done.tally["end_offsets"].items()
+        for partition, end in ends.items()
+    )
+
+
+def _watermark_ms(demo: _Demo) -> int | None:
+    return demo.board.snapshot().watermark_ms({rollup.fact for rollup in ROLLUPS})
+
+
+async def _audit(demo: _Demo, done: Replayed) -> list[str]:
+    """Return what differs, by the audit and by the tally; nothing where the totals are exact."""
+    click.echo("auditing: counting the topics again by another way", err=True)
+    problems: list[str] = []
+    for dimension in DIMENSIONS:
+        problems += [p for p in compare(done.tally, demo.document(by=dimension)) if p not in problems]
+    result = await run_audit(demo.settings)
+    problems += [f"audit: {d.measure} {d.where}: {d.ledger}, recounted {d.recount}" for d in result.differences]
+    if not problems:
+        cells = f"{result.records:,} records and {result.compared_cells:,} cells"
+        click.echo(f"exact: {cells} recounted, and the replay's tally compared, without a difference", err=True)
+    for problem in problems[:20]:
+        click.echo(f"NOT exact: {problem}", err=True)
+    return problems
+
+
+def _print(demo: _Demo, problems: list[str], *, as_json: bool) -> None:
+    document = demo.document()
+    if as_json:
+        # Not orjson: a sum may exceed 64 bits.
+        click.echo(json.dumps(document))
+        return
+    rows = [("festival", demo.festival.name), *rows_of(document, demo.festival)]
+    rows.append(("audit", f"{len(problems)} differences" if problems else "exact"))
+    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    for name, value in rows:
+        click.echo(f"{name:<{widths[0]}}  {value:>{widths[1]}}")

@@ -1,0 +1,98 @@
+"""Live totals on stderr while the demo runs: a table on a terminal, else a line a second."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+from zoneinfo import ZoneInfo
+
+from streams.domain.currencies import EXPONENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from streams.domain.festivals import Festival
+
+    Show = Callable[[Mapping[str, Any], str], None]
+
+LINE_EVERY_SHOWS = 4
+"""Documents per line where stderr is no terminal: they come four times a second."""
+
+
+def amount(minor: int, currency: str) -> str:
+    """Return minor units as a grouped decimal with the currency's digits."""
+    digits = EXPONENTS[currency]
+    whole, rest = divmod(abs(minor), 10**digits)
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{whole:,}.{rest:0{digits}}" if digits else f"{sign}{whole:,}"
+
+
+def rows_of(document: Mapping[str, Any], festival: Festival) -> list[tuple[str, str]]:
+    """Return what a person wants to see of a totals document: names and values."""
+    rows = [("orders", f"{document['orders']:,}"), ("cancelled", f"{document['cancelled']:,}")]
+    for currency, money in document["money"].items():
+        rows += [(f"{name} {currency}", amount(money.get(name, 0), currency)) for name in ("gross", "net", "paid")]
+    home = document["home"]
+    if set(document["money"]) - {festival.home_currency}:
+        bound = " at least" if home["missing"] else ""
+        rows.append((f"gross in {home['currency']}{bound}", amount(home["gross"], home["currency"])))
+    rows += [(f"payments {name}", f"{count:,}") for name, count in document["payments"].items()]
+    names = ("duplicates", "rejected", "late", "expired", "outside")
+    rows += [(name, f"{document[name]:,}") for name in names if document[name]]
+    return rows
+
+
+def _state(document: Mapping[str, Any], watermark_ms: int | None, festival: Festival) -> str:
+    words = []
+    if watermark_ms is not None:
+        at = dt.datetime.fromtimestamp(min(watermark_ms, festival.end_ms) / 1000, ZoneInfo(festival.timezone))
+        words.append(f"festival time {at:%H:%M:%S}")
+    if document["lag_records"]:
+        words.append(f"{document['lag_records']:,} records behind")
+    if not document["complete"]:
+        words.append("not all partitions counted yet")
+    return ", ".join(words)
+
+
+@contextmanager
+def live_totals(festival: Festival, stream: TextIO | None = None) -> Iterator[Callable[..., None]]:
+    """Give a function that shows a totals document, its watermark and a note: `show(document, watermark_ms, note)`."""
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield _Lines(festival, stream)
+        return
+    # Imported here: rich takes a tenth of a second, and most commands show no table.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    with Live(console=Console(file=stream), refresh_per_second=4) as live:
+
+        def show(document: Mapping[str, Any], watermark_ms: int | None, note: str) -> None:
+            table = Table(title=festival.name, caption=f"{_state(document, watermark_ms, festival)} {note}".strip())
+            table.add_column("committed")
+            table.add_column("total", justify="right")
+            for name, value in rows_of(document, festival):
+                table.add_row(name, value)
+            live.update(table)
+
+        yield show
+
+
+class _Lines:
+    """For logs and pipes."""
+
+    def __init__(self, festival: Festival, stream: TextIO) -> None:
+        self._festival, self._stream = festival, stream
+        self._shown = 0
+
+    def __call__(self, document: Mapping[str, Any], watermark_ms: int | None, note: str) -> None:
+        self._shown += 1
+        if self._shown % LINE_EVERY_SHOWS == 1:
+            told = dict(rows_of(document, self._festival))
+            home = self._festival.home_currency
+            line = f"orders {told['orders']}, gross {home} {told.get(f'gross {home}', '0')}"
+            state = _state(document, watermark_ms, self._festival)
+            print("; ".join(part for part in (line, state, note) if part), file=self._stream, flush=True)

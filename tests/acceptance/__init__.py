@@ -1,0 +1,1 @@
+"""Tests that start the real commands on a real broker and break them."""

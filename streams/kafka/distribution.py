@@ -1,6 +1,6 @@
 """Apache Kafka itself: its jars, fetched once from Maven Central into the user's cache, and a Java to run them.
 
-`jars.csv` beside this file pins every jar by version, size and SHA-256; `bin/lock` writes it. A jar is put in its
+`jars.csv` beside this file pins every jar by version, size and SHA-256; `bin/lock-kafka` writes it. A jar is put in its
 place only when it is whole and the very one that is pinned, so a download that was killed leaves nothing wrong
 behind; once all are there nobody goes to the network any more.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -65,8 +66,13 @@ class Workers:
 
     def start(self) -> None:
         """Start them; returns at once."""
-        for number in range(1, self._count + 1):
-            self._children.append(self._start(f"demo-{number}"))
+        host, port = self._settings.web_host, self._settings.web_port
+        with contextlib.ExitStack() as stack:
+            # Held until all are known: each worker needs a port of its own.
+            listeners = [stack.enter_context(listen(host, port, is_explicit=False)) for _ in range(self._count)]
+            places = [(listener.getsockname()[1], url_of(listener)) for listener in listeners]
+        for number, (free_port, url) in enumerate(places, 1):
+            self._children.append(self._start(f"demo-{number}", free_port, url))
 
     def check(self) -> None:
         """Raise `WorkerDiedError` if one has ended."""
@@ -94,10 +100,8 @@ class Workers:
             assert child.watch.stdin is not None
             child.watch.stdin.close()
 
-    def _start(self, name: str) -> _Child:
+    def _start(self, name: str, port: int, url: str) -> _Child:
         settings = self._settings
-        with listen(settings.web_host, settings.web_port, is_explicit=False) as listener:
-            port, url = listener.getsockname()[1], url_of(listener)
         command = [sys.executable, "-m", "streams.cli", "worker", "--name", name, "--web-port", str(port)]
         command += ["--broker", settings.bootstrap_servers, "--prefix", settings.prefix, "--data", str(self._directory)]
         if settings.festivals_dir is not None:

@@ -1,0 +1,111 @@
+"""Workers on real Kafka that are killed, stopped, joined by others: the committed cells are exact afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration import worker_processes as w
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from streams.settings import Settings
+
+pytestmark = pytest.mark.kafka
+
+
+async def _exact(settings: Settings, load: w.Load) -> None:
+    await w.counted_up(settings)
+    counted = await w.assert_exact(settings)
+    rejected = await w.assert_rejected_once(settings)
+    assert 0 < counted < load.sent
+    assert rejected > 0
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.long)])
+async def test_a_worker_killed_under_load_counts_every_event_once(
+    kafka: str, prefix: str, tmp_path: Path, kills: int
+) -> None:
+    """SIGKILL at random instants, started again at once under its name."""
+    settings = await w.prepare(kafka, prefix, tmp_path)
+    worker, load = w.WorkerProcess(settings, "one"), w.Load(settings)
+    instants = random.Random(kills)  # noqa: S311
+    with w.ended(worker):
+        worker.start()
+        producing = asyncio.create_task(load.run(3_000, 5 + 5 * kills))
+        for kill in range(kills):
+            await worker.counting(w.PARTITIONS * (kill + 1))
+            await asyncio.sleep(2 * instants.random())
+            worker.kill()
+            worker.start()
+        await producing
+        await _exact(settings, load)
+        assert worker.stop() == 0
+
+
+async def test_workers_that_join_leave_and_die_share_the_count(kafka: str, prefix: str, tmp_path: Path) -> None:
+    """One, two, three workers; one leaves in order, one is killed for good."""
+    settings = await w.prepare(kafka, prefix, tmp_path)
+    one, two, three = (w.WorkerProcess(settings, name) for name in ("one", "two", "three"))
+    load = w.Load(settings)
+    with w.ended(one, two, three):
+        one.start()
+        producing = asyncio.create_task(load.run(2_000, 24))
+        await one.counting(w.PARTITIONS)
+        two.start()
+        await two.counting(1)
+        three.start()
+        await three.counting(1)
+        await asyncio.sleep(1)
+        assert two.stop() == 0
+        one.kill()
+        await producing
+        await _exact(settings, load)
+
+
+async def test_a_worker_that_stood_still_is_fenced_and_takes_part_again(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    """SIGSTOP past the session timeout, SIGCONT: its late writes count for nothing, then it owns partitions again."""
+    settings = await w.prepare(kafka, prefix, tmp_path)
+    zombie, other = w.WorkerProcess(settings, "zombie"), w.WorkerProcess(settings, "other")
+    load = w.Load(settings)
+    with w.ended(zombie, other):
+        zombie.start()
+        other.start()
+        await zombie.counting(1)
+        await other.counting(1)
+        producing = asyncio.create_task(load.run(2_000, 30))
+        await asyncio.sleep(3)
+        zombies, others = zombie.takeovers, other.takeovers
+        zombie.signal(signal.SIGSTOP)
+        await other.counting(others + 2)
+        await asyncio.sleep(1)
+        zombie.signal(signal.SIGCONT)
+        await zombie.counting(zombies + 1)
+        await producing
+        await _exact(settings, load)
+        assert zombie.stop() == 0
+        assert other.stop() == 0
+
+
+async def test_a_worker_that_ends_in_order_commits_what_it_counted(kafka: str, prefix: str, tmp_path: Path) -> None:
+    """SIGTERM: a final checkpoint, exit status 0, and the next worker goes on from there."""
+    settings = await w.prepare(kafka, prefix, tmp_path)
+    worker, load = w.WorkerProcess(settings, "one"), w.Load(settings)
+    with w.ended(worker):
+        worker.start()
+        await worker.counting(w.PARTITIONS)
+        await load.run(3_000, 4)
+        assert worker.stop() == 0
+        worker.start()
+        await _exact(settings, load)
+        restored = [line for line in worker.log().splitlines() if "partition restored" in line]
+        assert len(restored) == 2 * w.PARTITIONS
+        assert not any("orders=0" in line for line in restored[w.PARTITIONS :])
+        assert "position" not in worker.log(), "no hole was met"

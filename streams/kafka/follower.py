@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
@@ -32,8 +33,11 @@ WAIT_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 TELL_EVERY = 60
 """Failed attempts between two log lines: one line in a minute."""
-SILENCE_LIMIT = 30
-"""Looks of a second without anything new after which a command gives the broker up."""
+LOOK_SECONDS = 0.1
+SILENCE_LIMIT = 300
+"""Looks without anything new after which a command gives the broker up."""
+OPEN_LIMIT = 10
+"""Looks for which a command waits for transactions that are open: a dead owner's stay so for ten seconds and more."""
 
 
 class LedgerFollower:
@@ -161,29 +165,41 @@ class LedgerFollower:
 async def read_committed_ledger(settings: Settings) -> FollowerDelta:
     """Return the whole committed ledger as of now.
 
-    Raises `KafkaConnectionError` where the broker is not reachable, `UnreachableError` where the ledger topic is
-    missing or the broker stops answering.
+    Waits a moment for transactions that are open now: the marker that shows a commit to readers follows it by some
+    milliseconds. Raises `KafkaConnectionError` where the broker is not reachable, `UnreachableError` where the ledger
+    topic is missing or the broker stops answering.
     """
-    reader = await LogReader.open(settings, is_patient=False)
-    try:
+    async with AsyncExitStack() as stack:
+        reader = await LogReader.open(settings, is_patient=False)
+        stack.push_async_callback(reader.close)
+        everything = await LogReader.open(settings, is_patient=False, is_committed_only=False)
+        stack.push_async_callback(everything.close)
         count = await reader.partition_count(LEDGER)
         if not count:
             raise UnreachableError(f"topic {settings.prefix}{LEDGER} does not exist: create it with `festival topics`")
         partitions = [TopicPartition(LEDGER, p) for p in range(count)]
-        ends = await reader.end_offsets(partitions)
+        committed, written = await reader.end_offsets(partitions), await everything.end_offsets(partitions)
         await reader.assign_from_beginning(partitions)
         view = LedgerView(count)
-        silence = 0
-        while any(reader.positions[tp] < end for tp, end in ends.items()):
-            batches = await reader.fetch(WAIT_SECONDS)
-            silence = 0 if batches else silence + 1
-            if silence >= SILENCE_LIMIT:
-                raise UnreachableError("the broker has stopped answering while the ledger was read: try again")
-            for batch in batches:
-                view.add(batch)
-        view.show_current()
-        delta = view.drain()
-        assert delta is not None, "a first hand-over is never empty"
-        return delta
-    finally:
-        await reader.close()
+        await _read_to(reader, view, committed, SILENCE_LIMIT)
+        if not _is_at(reader, committed):
+            raise UnreachableError("the broker has stopped answering while the ledger was read: try again")
+        await _read_to(reader, view, written, OPEN_LIMIT)
+    view.show_current()
+    delta = view.drain()
+    assert delta is not None, "a first hand-over is never empty"
+    return delta
+
+
+async def _read_to(reader: LogReader, view: LedgerView, ends: dict[TopicPartition, int], patience: int) -> None:
+    """Read up to `ends`, or until nothing came for `patience` looks."""
+    silence = 0
+    while not _is_at(reader, ends) and silence < patience:
+        batches = await reader.fetch(LOOK_SECONDS)
+        silence = 0 if batches else silence + 1
+        for batch in batches:
+            view.add(batch)
+
+
+def _is_at(reader: LogReader, ends: dict[TopicPartition, int]) -> bool:
+    return all(reader.positions[tp] >= end for tp, end in ends.items())

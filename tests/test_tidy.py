@@ -25,7 +25,7 @@ FUNCTION_LINES = 50
 LARGER: dict[str, int] = {}
 """Path, or path::function → lines of those that were larger when the limit came: they only get smaller, and leave."""
 
-RINGS = ({"domain"}, {"engine"}, {"web", "board", "replay", "kafka", "audit", "metrics"}, {"app"}, {"cli"})
+RINGS = ({"domain"}, {"engine"}, {"web", "board", "replay", "kafka", "audit", "metrics"}, {"app", "serving"}, {"cli"})
 """From the inside out; each may import its own ring and those inside it."""
 FOUNDATION = {"errors", "settings", "log", "festivals", "__init__"}
 """Belongs to no ring: outer rings may import it. The two inner ones know none of it."""

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streams.engine.steps import Step
+from streams.errors import UnreachableError
+from streams.kafka.embedded import EmbeddedKafka, any_free_port
+from streams.kafka.store import KILLED
+from tests.conftest import skip
 from tests.integration import worker_processes as w
 
 if TYPE_CHECKING:
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 pytestmark = pytest.mark.kafka
+LOG_LINES = 300
+"""Of a worker that lived through an outage of the broker: an operator can still read them."""
 
 
 async def _exact(settings: Settings, load: w.Load) -> None:
@@ -109,3 +116,57 @@ async def test_a_worker_that_ends_in_order_commits_what_it_counted(kafka: str, p
         assert len(restored) == 2 * w.PARTITIONS
         assert not any("orders=0" in line for line in restored[w.PARTITIONS :])
         assert "position" not in worker.log(), "no hole was met"
+
+
+async def test_a_worker_that_crashes_at_any_step_of_a_checkpoint_counts_every_event_once(
+    kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    """The process dies at one step after the other, always under load."""
+    settings = await w.prepare(kafka, prefix, tmp_path)
+    load = w.Load(settings)
+    producing = asyncio.create_task(load.run(1_000, 75))
+    for step in Step:
+        worker = w.WorkerProcess(settings, "one", {"FESTIVAL_CRASH_AT": f"{step}:9"})
+        with w.ended(worker):
+            worker.start()
+            await w.eventually(f"crashed {step}", worker.has_ended)
+            assert worker.process.returncode == KILLED
+    worker = w.WorkerProcess(settings, "one")
+    with w.ended(worker):
+        worker.start()
+        await producing
+        await _exact(settings, load)
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+async def test_a_broker_that_goes_away_under_load_costs_no_event(
+    prefix: str, tmp_path: Path, *, is_killed: bool
+) -> None:
+    """SIGKILL or SIGTERM of the only broker, back seconds later: the workers are never restarted."""
+    broker = EmbeddedKafka(tmp_path / "kafka", port=any_free_port())
+    try:
+        broker.start()
+    except UnreachableError as error:
+        skip(str(error))
+    try:
+        settings = await w.prepare(broker.address, prefix, tmp_path)
+        one, two, load = w.WorkerProcess(settings, "one"), w.WorkerProcess(settings, "two"), w.Load(settings)
+        with w.ended(one, two):
+            one.start()
+            two.start()
+            await one.counting(1)
+            await two.counting(1)
+            producing = asyncio.create_task(load.run(1_000, 25))
+            await asyncio.sleep(4)
+            await asyncio.to_thread(broker.kill if is_killed else broker.stop)
+            await asyncio.sleep(4)
+            await asyncio.to_thread(broker.start)
+            await producing
+            await w.counted_up(settings, 90)
+            counted = await w.assert_exact(settings)
+            assert 0 < counted <= load.sent
+            assert one.stop() == 0
+            assert two.stop() == 0
+            assert len(one.log().splitlines()) < LOG_LINES
+    finally:
+        broker.stop()

@@ -86,6 +86,10 @@ class WorkerProcess:
         self.signal(signal.SIGTERM)
         return self.process.wait(20)
 
+    def has_ended(self) -> bool:
+        """Return whether it ended by itself."""
+        return self.process.poll() is not None
+
     def log(self) -> str:
         """Return what it wrote so far."""
         return self.log_file.read_text(encoding="utf-8")

@@ -1,0 +1,130 @@
+"""`festival board` and `festival totals` on real Kafka: what was committed, seen from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.app import declare
+from streams.kafka.topics import create_topics
+from streams.settings import Settings
+from streams.web.ports import listen, url_of
+from tests.integration.ledgers import PARTITIONS, count, orders, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.kafka
+SECONDS = 30
+
+
+@pytest.fixture
+def settings(kafka: str, prefix: str, tmp_path: Path) -> Settings:
+    return Settings(broker=kafka, prefix=prefix, data_dir=tmp_path)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    own = {"FESTIVAL_BROKER": settings.bootstrap_servers, "FESTIVAL_PREFIX": settings.prefix}
+    return {**os.environ, **own, "FESTIVAL_DATA_DIR": str(settings.data_dir)}
+
+
+def festival(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "streams.cli", *arguments]
+    return subprocess.run(
+        command, env=environment(settings), capture_output=True, text=True, check=False, timeout=SECONDS
+    )
+
+
+@contextmanager
+def board(settings: Settings, *arguments: str) -> Iterator[str]:
+    """Run `festival board`, give its address, end it with SIGTERM and see that it ends well."""
+    command = [sys.executable, "-m", "streams.cli", "board", "--json", *arguments]
+    with subprocess.Popen(command, env=environment(settings), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["url"]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()
+
+
+def read(url: str) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # noqa: S310 - our own server
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def scraped_orders(url: str) -> dict[str, float]:
+    with urllib.request.urlopen(f"{url}metrics", timeout=SECONDS) as answer:  # noqa: S310 - our own server
+        families = {family.name: family for family in text_string_to_metric_families(answer.read().decode())}
+    return {sample.labels["festival"]: sample.value for sample in families["festival_orders"].samples}
+
+
+def eventually(read_now: Callable[[], Any], is_wanted: Callable[[Any], bool]) -> Any:  # noqa: ANN401
+    """Return the first reading that is wanted; fails with the last one after half a minute."""
+    until = time.monotonic() + SECONDS
+    while not is_wanted(reading := read_now()):
+        assert time.monotonic() < until, reading
+        time.sleep(0.05)
+    return reading
+
+
+async def test_a_board_follows_what_is_committed_and_totals_say_the_same(settings: Settings) -> None:
+    await create_topics(settings, PARTITIONS)
+    _, declarations = declare(settings)
+    with board(settings) as url:
+        await send(settings, orders(0, 1_000))
+        counting = await count(settings, declarations)
+        await counting.close()
+        _, totals = eventually(lambda: read(f"{url}api/totals"), lambda found: found[1]["orders"] == 1_000)
+        assert (totals["complete"], totals["money"]["CNY"]["gross"]) == (True, sum(range(1_000)))
+        eventually(lambda: read(f"{url}api/totals"), lambda found: found[1]["lag_records"] == 0)
+        assert read(f"{url}readyz")[0] == 200
+
+        shown = festival(settings, "totals", "--json", "--by", "merchant", "--top", "3")
+        assert shown.returncode == 0, shown.stderr
+        assert json.loads(shown.stdout) == read(f"{url}api/totals?by=merchant&top=3")[1]
+
+        await send(settings, orders(1_000, 5))
+        eventually(lambda: read(f"{url}api/totals"), lambda found: found[1]["lag_records"] == 5)
+        counting = await count(settings, declarations)
+        await counting.close()
+        eventually(lambda: read(f"{url}api/totals"), lambda found: found[1]["orders"] == 1_005)
+
+        assert scraped_orders(url)["singles-day-2019"] == 1_005
+        _, series = read(f"{url}api/series?measure=orders&step=hour")
+        assert sum(series["values"]) == 1_005
+
+
+def test_before_the_topics_exist_a_board_is_live_but_not_ready_and_totals_exit_3(settings: Settings) -> None:
+    with board(settings) as url:
+        assert read(f"{url}livez")[0] == 200
+        status, answer = read(f"{url}readyz")
+        assert (status, answer["ready"]) == (503, False)
+        assert read(f"{url}api/totals")[1]["complete"] is False
+    missing = festival(settings, "totals")
+    assert missing.returncode == 3
+    assert "create it with `festival topics`" in missing.stderr
+
+
+def test_an_explicit_port_that_is_taken_exits_2(settings: Settings) -> None:
+    with listen("127.0.0.1", 0, is_explicit=True) as taken:
+        port = url_of(taken).rstrip("/").rpartition(":")[2]
+        refused = festival(settings, "board", "--web-port", port)
+    assert refused.returncode == 2
+    assert f"{port} on 127.0.0.1 is taken" in refused.stderr

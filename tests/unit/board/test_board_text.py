@@ -1,0 +1,70 @@
+"""Totals as text for a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.board.memory import MemoryLedger
+from streams.board.text import amount_text, table, totals_text
+from streams.board.totals import totals_document
+from streams.board.view import CommittedView
+from streams.domain.rollups import OTHER
+from streams.festivals import load_festivals
+
+DAY = load_festivals()["singles-day-2019"]
+START = DAY.start_ms
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [
+        (0, "CNY", "0.00"),
+        (123_450, "CNY", "1,234.50"),
+        (-5, "USD", "-0.05"),
+        (1_234, "JPY", "1,234"),
+        (1_234, "KWD", "1.234"),
+        (2**70, "CNY", "11,805,916,207,174,113,034.24"),
+    ],
+)
+def test_amounts_are_written_in_major_units_without_losing_a_digit(minor: int, currency: str, text: str) -> None:
+    assert amount_text(minor, currency) == text
+
+
+def test_columns_are_aligned() -> None:
+    assert table([("a", "1"), ("longer", "1,000")]) == "a           1\nlonger  1,000"
+
+
+def test_every_number_of_the_document_is_shown() -> None:
+    ledger = MemoryLedger(1)
+    cells = {"orders": 1_234, "gross_minor": 10_000, "coupons_minor": 700}
+    ledger.add(0, DAY, "orders_by_second", ("CNY",), START, **cells)
+    ledger.add(0, DAY, "orders_by_second", ("EUR",), START, orders=1, gross_minor=5)
+    ledger.add(0, DAY, "orders_by_merchant", ("m1", "CNY"), START, **cells)
+    ledger.add(0, DAY, "orders_by_merchant", (OTHER, "CNY"), START, **cells)
+    ledger.add(0, DAY, "payer_by_second", ("JPY",), START, duty_minor=77)
+    ledger.commit(0, {"orders": 1}, {"orders": 1_795_354_069_153}, {}, {"orders": {"duplicate": 12}})
+    view = CommittedView()
+    view.feed(ledger.drain())
+    document = totals_document(view.snapshot(), DAY, by="merchant", end_offsets={"orders": {0: 1_001}})
+    text = totals_text(document, DAY)
+    lines = [line.split() for line in text.splitlines()]
+    assert text.startswith(
+        "Global Shopping Festival 2019 (singles-day-2019)\ncomplete, 1,000 records behind, ledger g1\n"
+    )
+    assert "as of 2019-11-11 23:59:59.999 Asia/Shanghai" in text
+    assert "newest committed record 2026-11-22 13:27:49.153 UTC" in text
+    assert ["orders", "1,235"] in lines
+    assert ["records", "duplicates", "12"] in lines
+    assert ["CNY", "100.00", "7.00", "0.00", "93.00", "0.00", "0.00", "0.00", "0.00"] in lines
+    assert ["JPY", "0", "0", "0", "77"] in lines
+    assert ["gross", "in", "CNY", "at", "least", "100.00"] in lines
+    assert "no rate for EUR: these are lower bounds" in text
+    assert ["≥", "m1", "1,234", "0", "0", "0", "0", "100.00", "93.00", "0.00"] in lines
+
+
+def test_an_incomplete_ledger_is_called_so_and_no_rows_are_no_table() -> None:
+    view = CommittedView()
+    text = totals_text(totals_document(view.snapshot(), DAY, by="brand"), DAY)
+    assert "INCOMPLETE" in text
+    assert "records behind" not in text
+    assert text.endswith("no rows")

@@ -89,19 +89,25 @@ def _terminal_bar(title: str, total: int | None, unit: str, stream: TextIO) -> I
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
         ProgressColumn,
         Task,
         TextColumn,
         TimeRemainingColumn,
+        TransferSpeedColumn,
     )
+    from rich.table import Column  # noqa: PLC0415
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> str:
             return f"{int(task.speed or task.finished_speed or 0):,} {unit}/s"
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    done: tuple[ProgressColumn, ProgressColumn] = (MofNCompleteColumn(), Rate(Column(no_wrap=True)))
+    if unit == "bytes":
+        done = (DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), *done, TimeRemainingColumn())
     with Progress(*columns, console=Console(file=stream)) as shown:
         task = shown.add_task(title, total=total)
 

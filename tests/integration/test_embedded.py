@@ -73,15 +73,9 @@ def test_acknowledged_records_survive_a_stop_and_a_kill_of_the_broker(tmp_path: 
         assert asyncio.run(first_value(settings)) == b"kept"
 
 
-def test_a_directory_serves_one_broker_and_a_failed_start_leaves_nothing_behind(tmp_path: Path) -> None:
-    with EmbeddedKafka(tmp_path / "kafka", port=any_free_port()):
-        second = EmbeddedKafka(tmp_path / "kafka", port=any_free_port())
-        with pytest.raises(UsageError, match="in use by another broker"):
-            second.start()
-        assert second.pid is None
-
-
-def test_an_explicit_port_that_is_taken_is_refused_and_a_default_one_gives_way(tmp_path: Path) -> None:
+def test_a_taken_port_is_refused_if_explicit_and_given_way_if_not_and_a_taken_directory_is_refused(
+    tmp_path: Path,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"port {port} is taken"):
@@ -91,6 +85,10 @@ def test_an_explicit_port_that_is_taken_is_refused_and_a_default_one_gives_way(t
         with by_default:
             assert by_default.address != f"127.0.0.1:{port}"
             assert by_default.pid is not None
+            second = EmbeddedKafka(tmp_path / "default", port=any_free_port())
+            with pytest.raises(UsageError, match="in use by another broker"):
+                second.start()
+            assert second.pid is None
 
 
 def test_a_broker_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> None:

@@ -148,11 +148,12 @@ def _span(batch: Any, position: int) -> _Span:  # noqa: ANN401
     values = list(map(_value, records))
     next_offset = batch.next_offset
     offsets: Sequence[int]
-    if next_offset - batch.base_offset == count and batch.producer_id is not None:
+    is_current = batch.producer_id is not None  # the formats before 2 know no producer, and no base offset
+    if is_current and next_offset - batch.base_offset == count:
         offsets = range(batch.base_offset, next_offset)
     else:
-        offsets = list(map(_offset, records))  # holes left by compaction, or a format older than 2
-    if batch.producer_id is not None and batch.timestamp_type == LOG_APPEND_TIME:
+        offsets = list(map(_offset, records))  # compaction left holes
+    if is_current and batch.timestamp_type == LOG_APPEND_TIME:
         times = [batch.max_timestamp] * count
     else:
         times = list(map(_timestamp, records))

@@ -1,0 +1,145 @@
+"""The worker catching up with everything on, beside the loop and plain Faust, on the same topic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from streams.domain.pages import decode_cursor
+from streams.kafka.follower import LedgerFollower
+from tests.benchmarks.measures import Run, Sampler
+from tests.benchmarks.topics import PARTITIONS, Bench, fresh_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+RESTORED = re.compile(r"^(\S+) INFO festival\.worker partition restored", re.MULTILINE)
+POLL_SECONDS = 0.1
+DEADLINE_SECONDS = 600
+STOP_SECONDS = 15
+
+
+@contextlib.contextmanager
+def workers(bench: Bench, count: int) -> Iterator[list[tuple[subprocess.Popen[bytes], Path]]]:
+    """Run workers, each with its log file."""
+    running = []
+    try:
+        for number in range(count):
+            log = bench.directory / f"worker-{number}.log"
+            running.append((start_worker(bench, number, log), log))
+        yield running
+    finally:
+        for process, _ in running:
+            process.terminate()
+        for process, _ in running:
+            process.wait(STOP_SECONDS)
+
+
+def start_worker(bench: Bench, number: int, log: Path) -> subprocess.Popen[bytes]:
+    """Start one worker; its name is its number."""
+    command = bench.command("worker", "--name", f"bench-{number}", "--web-port", str(17_066 + number))
+    with log.open("wb") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output)
+
+
+class Positions:
+    """The committed positions, as the ledger's followers see them."""
+
+    def __init__(self, bench: Bench) -> None:
+        """Prepare; `async with` follows."""
+        self._follower = LedgerFollower(bench.settings)
+        self.by_partition: dict[int, int] = {}
+        """Next offset of `orders` per partition."""
+
+    async def __aenter__(self) -> Self:
+        """Begin to follow."""
+        self._follower.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop."""
+        await self._follower.stop()
+
+    def look(self) -> dict[int, int]:
+        """Return the positions that have moved since the last look."""
+        delta = self._follower.drain()
+        if delta is None:
+            return {}
+        found = {p: decode_cursor(value).positions.get("orders", 0) for p, value in delta.cursors.items()}
+        moved = {p: offset for p, offset in found.items() if offset != self.by_partition.get(p)}
+        self.by_partition |= moved
+        return moved
+
+
+async def catch_up(bench: Bench, events: int, count: int) -> Run:
+    """Count `events` preloaded orders with `count` workers, from an empty ledger.
+
+    CPU and time run from the moment the first partition is restored (before that a worker imports and joins) to the
+    moment the last record is committed.
+    """
+    await fresh_ledger(bench)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    half_ms = None
+    with workers(bench, count) as running, Sampler([process.pid for process, _ in running]) as sampler:
+        async with Positions(bench) as positions:
+            while sum(positions.by_partition.values()) < events:
+                assert time.monotonic() < deadline, positions.by_partition
+                assert all(process.poll() is None for process, _ in running), "a worker died"
+                await asyncio.sleep(POLL_SECONDS)
+                positions.look()
+                if half_ms is None and sum(positions.by_partition.values()) >= events // 2:
+                    half_ms = time.time_ns() // 1_000_000
+            end = sampler.samples[-1]
+        began = sampler.at(min(_restored_ms(log) for _, log in running))
+    used = [sample for sample in sampler.samples if began.time_ms <= sample.time_ms <= end.time_ms]
+    return Run(
+        events,
+        end.cpu_seconds - began.cpu_seconds,
+        (end.time_ms - began.time_ms) / 1000,
+        max(sample.rss_mb for sample in used),
+        sampler.at(half_ms or end.time_ms).rss_mb,
+    )
+
+
+def _restored_ms(log: Path) -> int:
+    """Return when a worker's first partition was restored; far in the future where none was."""
+    found = RESTORED.search(log.read_text("utf-8"))
+    if found is None:
+        return 1 << 62
+    return int(dt.datetime.fromisoformat(found.group(1)).timestamp() * 1000)
+
+
+def loop(bench: Bench, events: int) -> Run:
+    """Count the same orders with the do-it-yourself loop."""
+    arguments = [bench.broker, f"{bench.prefix}orders", str(PARTITIONS), str(events)]
+    return _child([sys.executable, "-m", "tests.benchmarks.loop", *arguments], {})
+
+
+def plain_faust(bench: Bench, events: int) -> Run:
+    """Count some of the orders with a tumbling table."""
+    variables = {
+        "BENCH_BROKER": bench.broker,
+        "BENCH_TOPIC": f"{bench.prefix}orders",
+        "BENCH_EVENTS": str(events),
+        "BENCH_PARTITIONS": str(PARTITIONS),
+        "BENCH_DATA": str(bench.directory / "plain-faust"),
+    }
+    return _child([sys.executable, "-m", "tests.benchmarks.plain_faust"], variables)
+
+
+def _child(command: Sequence[str], variables: dict[str, str]) -> Run:
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **variables}, timeout=DEADLINE_SECONDS
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return Run(**found)

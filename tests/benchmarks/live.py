@@ -1,0 +1,148 @@
+"""A steady stream of orders: how long until a record is in a committed total, and how long after a SIGKILL."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from streams.engine.clock import SystemClock
+from streams.festivals import load_festivals
+from streams.replay.load import DEFAULT_SHAPE, festival_load
+from streams.replay.sender import TICK_MS, Sender, Sending
+from tests.benchmarks.catch_up import DEADLINE_SECONDS, Positions, start_worker, workers
+from tests.benchmarks.measures import percentile
+from tests.benchmarks.topics import PARTITIONS, Bench, fresh_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.domain.curves import Int64s
+    from streams.replay.counting import Acknowledged
+    from streams.replay.events import Events
+
+LOOK_SECONDS = 0.02
+WARM_UP_SECONDS = 5
+KILLS = 3
+
+
+class SteadySender(Sender):
+    """Sends orders at a constant rate, and remembers where and when the broker put them."""
+
+    def __init__(self, bench: Bench, orders: int, per_second: int, seed: int) -> None:
+        """Prepare `orders` orders; `seed` keeps their ids apart from other runs'."""
+        festivals = load_festivals()
+        clock = SystemClock()
+        day = festivals[DEFAULT_SHAPE]
+        load = festival_load(day, clock.now_ms(), orders=orders, partitions=PARTITIONS, seed=seed, facts=("orders",))
+        super().__init__(load, range(PARTITIONS), Sending(bench.settings, (), compression="lz4"), clock)
+        self._per_second = per_second
+        self._began_ms: int | None = None
+        self._counter = self  # type: ignore[assignment] # a tally is not wanted, its input is
+        self.taken: list[Acknowledged] = []
+
+    def add(self, events: Events, batches: Sequence[Acknowledged]) -> None:  # noqa: ARG002 - a counter's signature
+        """Remember the acknowledged batches."""
+        self.taken += batches
+
+    async def _next_step(self, started_ms: int) -> Int64s:
+        await asyncio.sleep(TICK_MS / 1000)
+        due = (self._clock.monotonic_ms() - started_ms) * self._per_second // 1000
+        return self._timeline.take_orders(max(due - self._timeline.next_number, 0))
+
+
+@dataclass
+class Live:
+    """What was seen under a steady load."""
+
+    delays: list[tuple[float, int]] = field(default_factory=list)
+    """(Seconds from the record's time on Kafka to a committed total that holds it, records)."""
+    recoveries: list[float] = field(default_factory=list)
+    """Seconds from each SIGKILL to the next committed total."""
+
+    def document(self) -> dict[str, Any]:
+        """Return the numbers of the table."""
+        return {
+            "records": sum(weight for _, weight in self.delays),
+            "delay_p50": percentile(self.delays, 0.5),
+            "delay_p99": percentile(self.delays, 0.99),
+            "recoveries": self.recoveries,
+        }
+
+
+async def live(bench: Bench, per_second: int, seconds: int, first_offsets: dict[int, int]) -> Live:
+    """Measure delays for some seconds at `per_second` orders, then kill and restart the worker under that load.
+
+    `first_offsets` is how much lies on the topic already, which the worker counts first.
+    """
+    await fresh_ledger(bench)
+    found = Live()
+    with workers(bench, 1) as running:
+        async with Positions(bench) as positions:
+            await _until(lambda: sum(positions.by_partition.values()) >= sum(first_offsets.values()), positions)
+            orders = per_second * (WARM_UP_SECONDS + seconds + 30 * KILLS)
+            sender = SteadySender(bench, orders, per_second, seed=time.time_ns() % 10**9)
+            await sender.start()
+            ended = asyncio.Event()
+            began_ms = SystemClock().monotonic_ms()
+            sending = asyncio.create_task(sender.run(began_ms, lambda _n: None, ended.is_set))
+            await _watch(positions, WARM_UP_SECONDS)
+            skip = len(sender.taken)
+            seen = await _watch(positions, seconds)
+            found.delays = _delays(sender.taken[skip:], seen)
+            for kill in range(KILLS):
+                found.recoveries.append(await _kill(bench, running, positions, kill))
+            ended.set()
+            await sending
+            await sender.close()
+    return found
+
+
+async def _until(is_true: Any, positions: Positions) -> None:  # noqa: ANN401 - a condition
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not is_true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(LOOK_SECONDS)
+        positions.look()
+
+
+async def _watch(positions: Positions, seconds: float) -> list[tuple[int, int, int]]:
+    """Return (when seen, partition, committed next offset) for each move within some seconds."""
+    seen = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        await asyncio.sleep(LOOK_SECONDS)
+        now_ms = SystemClock().now_ms()
+        seen += [(now_ms, partition, offset) for partition, offset in positions.look().items()]
+    return seen
+
+
+def _delays(taken: Sequence[Acknowledged], seen: Sequence[tuple[int, int, int]]) -> list[tuple[float, int]]:
+    """Return the delay of each batch that was seen committed, with its number of records."""
+    delays = []
+    for batch in taken:
+        end = batch.base_offset + len(batch.rows)
+        at = next((t for t, partition, offset in seen if partition == batch.partition and offset >= end), None)
+        if at is not None:
+            delays.append(((at - batch.record_time_ms) / 1000, len(batch.rows)))
+    return delays
+
+
+async def _kill(bench: Bench, running: list[Any], positions: Positions, number: int) -> float:
+    """Kill the worker and start it again, as a supervisor would; return the seconds until a total moves on."""
+    process, _ = running[0]
+    process.kill()
+    began = time.monotonic()
+    process.wait()
+    positions.look()
+    log = bench.directory / f"restarted-{number}.log"
+    running[0] = (start_worker(bench, 0, log), log)
+    moved: dict[int, int] = {}
+    while len(moved) < PARTITIONS:
+        assert time.monotonic() < began + DEADLINE_SECONDS
+        await asyncio.sleep(LOOK_SECONDS)
+        moved |= positions.look()
+    recovered = time.monotonic() - began
+    await _watch(positions, WARM_UP_SECONDS)
+    return recovered

@@ -1,0 +1,78 @@
+"""The benchmark's topics: filled once, and a fresh ledger for each round."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.kafka.topics import LEDGER, SEEN, create_topics
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARTITIONS = 4
+PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a benchmark runs."""
+
+    broker: str
+    prefix: str
+    directory: Path
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings of the product's own parts."""
+        return Settings(broker=self.broker, prefix=self.prefix, data_dir=self.directory)
+
+    def arguments(self) -> list[str]:
+        """Return the common options of every command."""
+        return ["--broker", self.broker, "--prefix", self.prefix, "--data", str(self.directory)]
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of a `festival` command."""
+        return [sys.executable, "-m", "streams.cli", arguments[0], *self.arguments(), *arguments[1:]]
+
+
+def replay(bench: Bench, orders: int, *arguments: str) -> dict[str, Any]:
+    """Run `festival replay` to its end and return what it prints."""
+    command = bench.command("replay", "--orders", str(orders), "--json", *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+async def prepare(bench: Bench) -> None:
+    """Create the topics."""
+    await create_topics(bench.settings, PARTITIONS)
+
+
+async def fresh_ledger(bench: Bench) -> None:
+    """Delete what was counted, so that the next round counts the topics from their beginning."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bench.broker)
+    await admin.start()
+    try:
+        await admin.delete_topics([bench.prefix + LEDGER, bench.prefix + SEEN])
+        while {bench.prefix + LEDGER, bench.prefix + SEEN} & set(await admin.list_topics()):
+            await asyncio.sleep(PAUSE_SECONDS)
+    finally:
+        await admin.close()
+    while True:
+        # Kafka forgets a topic in several places, one after the other.
+        try:
+            await create_topics(bench.settings, PARTITIONS)
+        except KafkaError:
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return

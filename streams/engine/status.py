@@ -160,8 +160,7 @@ class WorkerStatus:
     def restoring(self, partition: int, now_ms: int) -> None:
         """Note that a partition is taken over afresh."""
         with self._lock:
-            known = self._partitions.get(partition) or PartitionStatus(PartitionState.RESTORING)
-            self._partitions[partition] = replace(known, state=PartitionState.RESTORING, reason=None, detail="")
+            self._change(partition, PartitionState.RESTORING)
             self._unsettle(now_ms)
 
     def restored(self, partition: int, cursor: Cursor | None, seconds: float) -> None:
@@ -177,17 +176,13 @@ class WorkerStatus:
     def consuming(self, partition: int) -> None:
         """Note that a partition is counted."""
         with self._lock:
-            if partition in self._partitions:
-                self._partitions[partition] = replace(
-                    self._partitions[partition], state=PartitionState.CONSUMING, reason=None, detail=""
-                )
+            self._change(partition, PartitionState.CONSUMING)
             self._settle()
 
     def held(self, partition: int, reason: HeldReason, detail: str) -> None:
         """Note that a partition stands still until an operator acts."""
         with self._lock:
-            known = self._partitions.get(partition) or PartitionStatus(PartitionState.HELD)
-            self._partitions[partition] = replace(known, state=PartitionState.HELD, reason=reason, detail=detail)
+            self._change(partition, PartitionState.HELD, reason, detail)
             self._settle()
 
     def observe_batch(self, records: int) -> None:
@@ -265,6 +260,13 @@ class WorkerStatus:
                 checkpoint_seconds=self._checkpoint_seconds,
                 delay_seconds=self._delay_seconds,
             )
+
+    def _change(
+        self, partition: int, state: PartitionState, reason: HeldReason | None = None, detail: str = ""
+    ) -> None:
+        known = self._partitions.get(partition)
+        if known is not None:  # else news of a partition that has left
+            self._partitions[partition] = replace(known, state=state, reason=reason, detail=detail)
 
     def _set_positions(self, partition: int, positions: Mapping[str, int]) -> None:
         if partition in self._partitions:

@@ -86,6 +86,8 @@ def read_plan(document: bytes) -> Plan:
             },
             rollups=tuple(_rollup(rollup) for rollup in fields["rollups"]),
         )
+    except UnknownDocumentError:
+        raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UnknownDocumentError(f"the ledger's fingerprint document is not understood: {error!r}") from error
 

@@ -117,6 +117,7 @@ async def stop(client: _Client | None) -> None:
             await asyncio.wait([closing], timeout=STOP_SECONDS)
             _look_at(closing)
     _look_at(task)
+    await asyncio.sleep(0)  # aiokafka does not wait for its sockets to close, which takes a turn of the loop
 
 
 def _look_at(task: asyncio.Future[None]) -> None:

@@ -28,7 +28,7 @@ from streams.kafka.topics import create_topics
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from streams.domain.pages import Cursor
@@ -132,7 +132,7 @@ class Load:
             sent = 0
             while (now := time.monotonic()) < last:
                 while sent < (now - started) * events_per_second:
-                    topic, partition, value = self._next()
+                    topic, partition, value = self.next_record()
                     sends.append(await producer.send(self.settings.prefix + topic, value, partition=partition))
                     sent += 1
                 await asyncio.sleep(0.01)
@@ -141,7 +141,8 @@ class Load:
         finally:
             await producer.stop()
 
-    def _next(self) -> tuple[str, int, bytes]:
+    def next_record(self) -> tuple[str, int, bytes]:
+        """Return topic, partition and value of the next record."""
         draw = self._random.random()
         if draw < 0.1 and self._recent:
             return self._random.choice(self._recent)
@@ -265,6 +266,18 @@ async def eventually(what: str, check: Callable[[], bool], timeout: float = 30) 
     while not check():
         assert time.monotonic() < deadline, f"after {timeout} s still not: {what}"
         await asyncio.sleep(0.1)
+
+
+async def eventually_async(
+    what: str,
+    check: Callable[[], Awaitable[bool]],
+    timeout: float = 30,  # noqa: ASYNC109
+) -> None:
+    """Wait until `check()` answers true; fails naming `what` was waited for."""
+    deadline = time.monotonic() + timeout
+    while not await check():
+        assert time.monotonic() < deadline, f"after {timeout} s still not: {what}"
+        await asyncio.sleep(0.2)
 
 
 @contextlib.contextmanager

@@ -272,7 +272,20 @@ COLLECT_SECONDS = Entry("streams_collect_seconds", (), "Time it took to build th
 COLLECT_FAILURES = Entry(
     "streams_collect_failures_total", ("metric",), "Metrics left out of a page because they failed.", Kind.COUNTER
 )
-PROCESS = (BUILD_INFO, COLLECT_SECONDS, COLLECT_FAILURES)
+START_TIME = Entry("streams_start_timestamp_seconds", (), "When this process started to serve.")
+KAFKA_CONTACT = Entry(
+    "streams_kafka_contact_timestamp_seconds",
+    (),
+    "When Kafka last answered this process, which asks every second; absent before the first answer.",
+)
+AUDIT_DIFFERENCE = Entry(
+    "streams_audit_difference",
+    ("measure",),
+    "Largest sum of differences the last audit found in any rollup of the measure, 0 where all agrees; absent on "
+    "machines where no audit ran.",
+)
+AUDIT_TIME = Entry("streams_audit_timestamp_seconds", (), "When that audit ended.")
+PROCESS = (BUILD_INFO, COLLECT_SECONDS, COLLECT_FAILURES, START_TIME, KAFKA_CONTACT, AUDIT_DIFFERENCE, AUDIT_TIME)
 """From every process that serves `/metrics`."""
 CATALOGUE = (*LEDGER, *WORKER, *PROCESS)
 

@@ -10,6 +10,7 @@ import signal
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from streams.audit.record import record_path
 from streams.domain.festivals import Festival, FestivalFileError
 from streams.errors import UsageError
 from streams.festivals import load_festivals
@@ -43,7 +44,8 @@ async def worker_web(parts: WorkerParts) -> AsyncIterator[str]:
     """Serve a worker's HTTP interface while the context is open; gives its address."""
     listener = open_port(parts.settings)
     url = url_of(listener)
-    server = ServerThread(lambda: serve_board(listener, LedgerFollower(parts.settings), parts.festivals, parts.status))
+    follower, audit = LedgerFollower(parts.settings), record_path(parts.settings)
+    server = ServerThread(lambda: serve_board(listener, follower, parts.festivals, parts.status, audit))
     server.start()
     try:
         yield url
@@ -56,7 +58,9 @@ async def run_board(settings: Settings, announce: Callable[[str], None]) -> None
     festivals = known_festivals(settings)
     listener = open_port(settings)
     announce(url_of(listener))
-    serving = asyncio.create_task(serve_board(listener, LedgerFollower(settings), festivals))
+    serving = asyncio.create_task(
+        serve_board(listener, LedgerFollower(settings), festivals, audit_record=record_path(settings))
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from streams.board.view import CommittedView
 from streams.domain.rollups import ROLLUPS
+from streams.engine.clock import SystemClock
 
 if TYPE_CHECKING:
     from streams.board.view import Delta, Snapshot
+    from streams.engine.clock import Clock
 
 _log = logging.getLogger("festival.board")
 
@@ -49,9 +51,11 @@ class Follower(Protocol):
 class LiveBoard:
     """The newest committed state, and the ends of the source topics."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, clock: Clock | None = None) -> None:
         """Prepare; `run` starts the follower."""
         self._follower = follower
+        self._clock = clock or SystemClock()
+        self._contacted_ms: int | None = None
         self._view = CommittedView()
         self._snapshot = self._view.snapshot()
         self._end_offsets: EndOffsets | None = None
@@ -64,6 +68,10 @@ class LiveBoard:
     def end_offsets(self) -> EndOffsets | None:
         """Return the ends of the source topics as last seen, None before; from any thread."""
         return self._end_offsets
+
+    def contacted_ms(self) -> int | None:
+        """Return when Kafka last answered, None before; from any thread."""
+        return self._contacted_ms
 
     def is_loaded(self) -> bool:
         """Return whether the ledger was read up to its end once; from any thread."""
@@ -93,6 +101,7 @@ class LiveBoard:
         while True:
             try:
                 self._end_offsets = await self._follower.source_end_offsets(COUNTED_TOPICS)
+                self._contacted_ms = self._clock.now_ms()
                 has_failed = False
             except Exception as error:  # noqa: BLE001 - lag stays as last seen until the broker answers again
                 if not has_failed and self._is_loaded:

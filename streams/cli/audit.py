@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streams.audit.record import AuditRecord, record_path, write_record
 from streams.audit.run import READING, run_audit
 from streams.cli.options import broker_options, json_option
 from streams.cli.progress import progress
+from streams.engine.clock import SystemClock
 
 if TYPE_CHECKING:
     from streams.audit.result import AuditResult, Difference
@@ -32,6 +34,7 @@ def command(settings: Settings, festival: str | None, *, as_json: bool) -> int:
     with ExitStack() as stack:
         report = _Report(stack)
         result = asyncio.run(run_audit(settings, None if festival is None else [festival], report))
+    write_record(record_path(settings), AuditRecord(SystemClock().now_ms(), result.difference_by_measure))
     if as_json:
         click.echo(json.dumps(result.document()))
     else:

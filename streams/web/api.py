@@ -13,6 +13,7 @@ from streams.board.instants import parse_instant
 from streams.board.series import series_document
 from streams.errors import UsageError
 from streams.web.exposition import FestivalCollector, render
+from streams.web.process import ProcessFacts
 from streams.web.source import Document, Source, to_json
 from streams.web.stream import STOPPING, stream_totals
 
@@ -44,7 +45,7 @@ def application(source: Source) -> web.Application:
     """Return the aiohttp application that serves `source`."""
     app = web.Application(middlewares=[_tell_errors])
     app[SOURCE] = source
-    app[COLLECTOR] = FestivalCollector(source.snapshot, source.festivals, source.status)
+    app[COLLECTOR] = FestivalCollector(source.snapshot, source.festivals, source.status, ProcessFacts.of(source))
     app[STOPPING] = asyncio.Event()
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/livez", _livez)

@@ -20,6 +20,7 @@ from streams import __version__
 from streams.board import gauges
 from streams.engine.status import PartitionState
 from streams.metrics import BUILD_INFO, COLLECT_FAILURES, COLLECT_SECONDS, LEDGER, WORKER, Entry, Kind
+from streams.web.process import ProcessFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,8 +41,10 @@ class FestivalCollector(Collector):
         snapshot: Callable[[], Snapshot],
         festivals: Mapping[str, Festival],
         status: WorkerStatus | None = None,
+        process: ProcessFacts | None = None,
     ) -> None:
         """Read from `snapshot` and, in a worker, from its `status`."""
+        self._process = process or ProcessFacts()
         self._snapshot = snapshot
         self._festivals = tuple(festivals.values())
         self._status = status
@@ -74,6 +77,13 @@ class FestivalCollector(Collector):
                 if metric is not None:
                     yield metric
         yield family(BUILD_INFO, [((__version__,), 1)])
+        for entry, read in self._process.readers():
+            try:
+                metric = family(entry, read())
+            except Exception as error:  # noqa: BLE001 - the same
+                self.failed(entry.name, error)
+            else:
+                yield metric
         yield family(COLLECT_FAILURES, [((name,), count) for name, count in self._failures.items()])
         yield family(COLLECT_SECONDS, [((), time.perf_counter() - started)])
 

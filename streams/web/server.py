@@ -22,6 +22,7 @@ from streams.web.source import Source
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from streams.board.live import Follower
     from streams.domain.festivals import Festival
@@ -46,10 +47,19 @@ async def serve_board(
     follower: Follower,
     festivals: Mapping[str, Festival],
     status: WorkerStatus | None = None,
+    audit_record: Path | None = None,
 ) -> None:
-    """Follow the ledger and serve it until cancelled; `status` is a worker's own."""
+    """Follow the ledger and serve it until cancelled; `status` is a worker's own, `audit_record` may not exist yet."""
     board = LiveBoard(follower)
-    source = Source(festivals, board.snapshot, board.end_offsets, board.is_loaded, status)
+    source = Source(
+        festivals,
+        board.snapshot,
+        board.end_offsets,
+        board.is_loaded,
+        status=status,
+        contacted_ms=board.contacted_ms,
+        audit_record=audit_record,
+    )
     runner = await start_server(listener, source)
     try:
         await board.run()

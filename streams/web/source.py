@@ -13,6 +13,7 @@ from streams.engine.status import PartitionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from streams.board.live import EndOffsets
     from streams.board.view import Snapshot
@@ -32,6 +33,8 @@ class Source:
     is_loaded: Callable[[], bool] = lambda: True
     status: WorkerStatus | None = None
     clock: Clock = field(default_factory=SystemClock)
+    contacted_ms: Callable[[], int | None] = lambda: None
+    audit_record: Path | None = None
     _newest: dict[str, tuple[Snapshot, EndOffsets | None, tuple[int, ...], bytes]] = field(
         default_factory=dict, init=False
     )

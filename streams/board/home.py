@@ -25,6 +25,9 @@ def home_amount(festival: Festival, totals_minor: Mapping[str, int]) -> HomeAmou
     """Return the sum of totals per currency, each converted and rounded half-even once."""
     amount_minor, missing = 0, []
     for currency, total_minor in sorted(totals_minor.items()):
+        if currency == festival.home_currency:
+            amount_minor += total_minor
+            continue
         rate = festival.rate_of(currency) if currency in EXPONENTS else None
         if rate is not None:
             amount_minor += convert(total_minor, currency, festival.home_currency, rate)

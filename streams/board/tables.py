@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from streams.board.packing import unpack
 from streams.domain.pages import HIGH_SHIFT, decode_page
 from streams.domain.rollups import OTHER, PAGE_MS, WINDOW_MS, Window
 
@@ -27,7 +28,7 @@ Group = tuple[str, ...]
 Numbers = npt.NDArray[Any]
 """int64 where the values fit, else object (Python integers)."""
 RawPages = dict[int, dict[int, bytes]]
-"""Page number → partition → record value. Inner dicts are never changed, only replaced."""
+"""Page number → partition → record value, packed. Inner dicts are never changed, only replaced."""
 
 _SAFE = 1 << HIGH_SHIFT
 """Sums bounded by this stay int64: one bit below the limit of 63."""
@@ -96,6 +97,9 @@ def merge_pages(values: Iterable[bytes], rollup: Rollup) -> MergedPage:
     parts = [_decoded(value, rollup, slots) for value in values]
     if not parts:
         return MergedPage({}, np.zeros((len(rollup.measures), 0, slots), dtype=np.int64))
+    if all(names == parts[0][0] for names, _ in parts):  # as nearly always: partitions see the same groups
+        stacked = np.stack([cells for _, cells in parts], axis=-1)
+        return MergedPage({name: i for i, name in enumerate(parts[0][0])}, exact_sum(stacked))
     groups: dict[Group, int] = {}
     for names, _ in parts:
         for name in names:
@@ -215,7 +219,7 @@ class TableCache:
             if (before := pages.pop(number, None)) is not None:
                 _accumulate(difference, before, -1)
             try:
-                after = merge_pages(raw.get(number, {}).values(), self._rollup)
+                after = merge_pages(map(unpack, raw.get(number, {}).values()), self._rollup)
             except UnreadablePageError:
                 unreadable.add(number)
                 continue

@@ -1,7 +1,7 @@
 """The committed view: what the ledgers of all partitions say, together. Fed by a follower, read by screens and scrapes.
 
-Feeding stores bytes and decodes nothing; a page is decoded when a table that holds it is looked at, and only if it
-changed since. A process that nobody asks thus spends next to nothing on its view.
+Feeding stores bytes, packed, and decodes nothing; a page is decoded when a table that holds it is looked at, and only if
+it changed since. A process that nobody asks thus spends next to nothing on its view.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import orjson
 
+from streams.board.packing import pack
 from streams.board.tables import RawPages, Table, TableCache
 from streams.domain.ledger import WATERMARK_LAG_MS
 from streams.domain.pages import Cursor, decode_cursor, fingerprint_key
@@ -240,7 +241,7 @@ class CommittedView:
             self._pages[name] = dict(self._pages[name])
             self._shared.discard(name)
         pages = self._pages.setdefault(name, {})
-        pages[number] = {**pages.get(number, {}), partition: value}
+        pages[number] = {**pages.get(number, {}), partition: pack(value)}
 
     def _read_fingerprint(self, value: bytes) -> None:
         """Read by the declarations of the ledger from now on; one that cannot be read changes nothing."""

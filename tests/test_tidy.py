@@ -8,10 +8,13 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from streams.cli import main
 
@@ -214,6 +217,20 @@ def test_the_locks_pin_everything_and_name_no_index(name: str) -> None:
     assert "--index" not in text
     pins = re.findall(r"^[a-z0-9][\w.-]*==\S+.*(?:\\\n    --hash=sha256:[0-9a-f]{64} ?)+", text, re.MULTILINE)
     assert len(pins) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE)) > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"), [("requirements.lock", {"build"}), ("requirements-dev.lock", {"build", "dev"})]
+)
+def test_the_locks_are_those_of_the_dependencies_the_project_names(name: str, groups: set[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = [*project["project"]["dependencies"]]
+    named += [line for group in groups for line in project["dependency-groups"][group]]
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for requirement in map(Requirement, named):
+        pinned = re.findall(rf"^{canonicalize_name(requirement.name)}==([\w.]+)", text, re.MULTILINE)
+        assert pinned, f"{requirement.name} is not in {name}: run bin/lock"
+        assert all(requirement.specifier.contains(version) for version in pinned), f"{requirement}: run bin/lock"
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)

@@ -1,7 +1,7 @@
 """The committed view: what the ledgers of all partitions say, together. Fed by a follower, read by screens and scrapes.
 
-Feeding stores bytes, packed, and decodes nothing; a page is decoded when a table that holds it is looked at, and only if
-it changed since. A process that nobody asks thus spends next to nothing on its view.
+Feeding stores bytes, packed, and decodes nothing; a page is decoded when a table that holds it is looked at, and only
+if it changed since. A process that nobody asks thus spends next to nothing on its view.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from streams.festivals import load_festivals
 from streams.kafka.claim import claim_name
 from streams.kafka.store import KafkaLedgerStore
 from streams.kafka.topics import check_topics
-from streams.kafka.transport import GROUP, BatchApp, ConsumerOnly
+from streams.kafka.transport import GROUP, BatchApp, ConsumerOnly, NoTables
 from streams.kafka.worker import FailStopError, Worker
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def build_app(settings: Settings, directory: Path) -> BatchApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
+        TableManager=NoTables,
         stream_wait_empty=False,
     )
     app.boot_strategy = ConsumerOnly(app)

@@ -23,6 +23,7 @@ import faust
 from aiokafka.consumer.fetcher import FetchError
 from aiokafka.errors import ConsumerStoppedError
 from faust.app.base import BootStrategy
+from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import (
     AIOKafkaConsumerThread,
     Consumer,
@@ -78,6 +79,16 @@ class ConsumerOnly(BootStrategy):
     """Start no producer: nothing is sent through Faust, checkpoints have producers of their own."""
 
     enable_kafka_producer = False
+
+
+class NoTables(TableManager):
+    """The manager of no tables: Faust's waits a second for some to be declared, a third of a restart."""
+
+    async def on_start(self) -> None:
+        """Call when the app starts."""
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
 
 
 class BatchSchema(faust.Schema[Any, Any]):

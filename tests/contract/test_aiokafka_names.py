@@ -13,6 +13,7 @@ from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartiti
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from faust.app.base import App, BootStrategy
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.topics import Topic
 from faust.transport.consumer import Consumer as FaustConsumer
@@ -89,6 +90,7 @@ def test_faust_calls_what_the_transport_overrides() -> None:
         "consumer.perform_seek()": Recovery,
         "self._new_transport()": App,
         "self.enable_kafka_producer": BootStrategy,
+        "await self._update_channels()\n            await self.recovery.start()": TableManager,
     }
     for call, owner in calls.items():
         assert call in _source(owner), call

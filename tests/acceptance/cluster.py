@@ -176,9 +176,9 @@ class Cluster:
         documents = [totals_document(self.snapshot(), festival, by=dimension) for dimension in DIMENSIONS]
         return [difference for document in documents for difference in compare(tally, document)]
 
-    def totals(self) -> dict[str, Any]:
-        """Return the committed totals."""
-        return totals_document(self.snapshot(), load_festivals()[FESTIVAL])
+    def totals(self, by: str | None = None) -> dict[str, Any]:
+        """Return the committed totals, with the rows of a dimension if one is given."""
+        return totals_document(self.snapshot(), load_festivals()[FESTIVAL], by=by)
 
     def _tally_file(self, name: str) -> Path:
         return self._directory / f"{name}.tally.json"

@@ -59,6 +59,7 @@ async def test_exact_after_three_kills_with_resends_and_poison(cluster: Cluster,
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_200)
 async def test_exact_after_ten_kills_with_resends_and_poison(cluster: Cluster, chaos: random.Random) -> None:
     """The same, longer."""
     cluster.start_replay("load", "--orders", "200000", "--seconds", "60", *HOSTILE)

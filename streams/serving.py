@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
     from streams.app import WorkerParts
     from streams.settings import Settings
+
+
+def quiet_clients(settings: Settings, level: int = logging.WARNING) -> None:
+    """Keep the Kafka client's account of each step out of the log, unless it was asked for with level debug."""
+    if settings.log_level != "debug":
+        logging.getLogger("aiokafka").setLevel(level)
 
 
 def open_port(settings: Settings) -> socket.socket:
@@ -55,6 +62,7 @@ async def worker_web(parts: WorkerParts) -> AsyncIterator[str]:
 
 async def run_board(settings: Settings, announce: Callable[[str], None]) -> None:
     """Follow the ledger and serve it until SIGINT or SIGTERM; `announce` is told the address."""
+    quiet_clients(settings)
     festivals = known_festivals(settings)
     listener = open_port(settings)
     announce(url_of(listener))

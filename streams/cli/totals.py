@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,7 @@ from streams.engine.clock import SystemClock
 from streams.errors import UsageError
 from streams.kafka.follower import read_committed_ledger
 from streams.kafka.log_reader import source_end_offsets
-from streams.serving import known_festivals
+from streams.serving import known_festivals, quiet_clients
 
 if TYPE_CHECKING:
     from streams.board.live import EndOffsets
@@ -45,6 +46,7 @@ def command(
     """
     if top is not None and by is None:
         raise UsageError("--top: say of which dimension, with --by")
+    quiet_clients(settings, logging.CRITICAL)  # what goes wrong is told once, by the command
     festivals = known_festivals(settings)
     if named is not None:
         choose_festival(festivals, named, (), 0)  # a wrong name is told before anything is read

@@ -34,6 +34,7 @@ def _ledger(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("streams.cli.totals.read_committed_ledger", read)
     monkeypatch.setattr("streams.cli.totals.source_end_offsets", ends)
+    monkeypatch.setattr("streams.cli.totals.quiet_clients", lambda *_: None)  # loggers outlive a test
     monkeypatch.setenv("FESTIVAL_BROKER", "127.0.0.1:1")
 
 

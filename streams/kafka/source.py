@@ -40,13 +40,13 @@ class Source(Protocol):
     async def hold_back(self, partition: int, topics: Collection[str]) -> None:
         """Deliver nothing more of a partition."""
 
-    async def log_ranges(self, partition: int, topics: Collection[str]) -> Mapping[str, Range]:
+    async def log_ranges(self, partition: int, topics: Collection[str], /) -> Mapping[str, Range]:
         """Return what can be read; waits while the broker is away."""
 
-    def fetch_state(self, partition: int, topic: str) -> tuple[int | None, int | None]:
+    def fetch_state(self, partition: int, topic: str, /) -> tuple[int | None, int | None]:
         """Return the fetch position and the end offset as the last fetch saw it, None where not known."""
 
-    def has_in_hand(self, partition: int, topic: str) -> bool:
+    def has_in_hand(self, partition: int, topic: str, /) -> bool:
         """Return whether batches were fetched that are not counted yet."""
 
 

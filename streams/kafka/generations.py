@@ -46,6 +46,9 @@ class Generations(msgspec.Struct, frozen=True, kw_only=True):
     next: NextGeneration | None = None
     previous: str | None = None
     """Current before this one: whose late writers a takeover has to fence."""
+    remade: tuple[tuple[str, int], ...] = ()
+    """Source partitions (topic, number) whose log was made again since: what earlier generations had read of them says
+    nothing about them now."""
 
     def newer(self) -> str:
         """Return a name that no generation had before."""

@@ -137,11 +137,11 @@ class Recount:
         try:
             generations, counting = await self._take_over(generations, partitions)
             cursors.known.update(counting.read_by_others)
-            await self._chase(counting, cursors, ends)
+            remade = await self._chase(counting, cursors, ends)
             if counting.handed_over:
                 raise FencedError(f"it has taken over the partitions {sorted(counting.handed_over)}")
             await self._await_visible(partitions)
-            return await self._switch(generations, watch), counting.positions
+            return await self._switch(generations, watch, remade), counting.positions
         finally:
             if counting is not None:
                 await counting.close()
@@ -167,27 +167,42 @@ class Recount:
                 return generations, counting
         raise AssertionError("returned or raised")
 
-    async def _chase(self, counting: CatchUp, cursors: _Cursors, ends: Mapping[TopicPartition, int]) -> None:
-        """Count up to the current generation's positions, again and again until it is hardly ahead."""
-        # A position beyond the end of a log that was made again is none to reach.
+    async def _chase(
+        self, counting: CatchUp, cursors: _Cursors, ends: Mapping[TopicPartition, int]
+    ) -> list[TopicPartition]:
+        """Count up to the current generation's positions, again and again until it is hardly ahead.
+
+        Returns the partitions whose positions are beyond the end of the log, which was made again then: it is counted
+        from its beginning, after the switch.
+        """
         reader = await LogReader.open(self._settings)
         try:
             for _chase in range(CHASES):
+                # The ends after the cursors: a worker goes on in between.
+                reached = await cursors.read()
                 log_ends = await reader.end_offsets(ends)
-                targets = {tp: min(offset, log_ends.get(tp, 0)) for tp, offset in (await cursors.read()).items()}
+                remade = [tp for tp, offset in reached.items() if tp in log_ends and offset > log_ends[tp]]
+                targets = {tp: offset for tp, offset in reached.items() if tp in log_ends and tp not in remade}
                 behind = _behind(counting, targets)
                 self._progress.expect(self._records + behind)
                 await counting.count_to(targets)
                 if behind <= CLOSE_ENOUGH:
-                    return
+                    break
         finally:
             await reader.close()
+        return remade
 
-    async def _switch(self, generations: Generations, watch: GenerationWatch) -> Generations:
+    async def _switch(
+        self, generations: Generations, watch: GenerationWatch, remade: list[TopicPartition]
+    ) -> Generations:
         assert generations.next is not None
         if await watch.confirm() != generations:
             raise FencedError("the generations were changed meanwhile")
-        switched = Generations(current=generations.next.id, previous=generations.current)
+        switched = Generations(
+            current=generations.next.id,
+            previous=generations.current,
+            remade=tuple((tp.topic, tp.partition) for tp in remade),
+        )
         await write_generations(self._settings, switched)
         log.info("the new generation is current", extra={"generation": switched.current})
         return switched

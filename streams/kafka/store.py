@@ -93,21 +93,23 @@ class KafkaLedgerStore:
             producer = await clients.start_producer(
                 self._settings, transactional_id(self._settings.prefix, generation, partition)
             )
+            remade: tuple[tuple[str, int], ...] = ()
             try:
                 if not self._context.counts_beside:
-                    await self._confirm(partition, generation)
+                    remade = (await self._confirm(partition, generation)).remade
             except BaseException:
                 await clients.stop(producer)
                 raise
         except KafkaError as error:
             raise UnreadableError(f"the broker refuses: {error!r}") from error
-        return KafkaPartitionStore(self._context, producer, partition, generation)
+        topics = frozenset(topic for topic, number in remade if number == partition)
+        return KafkaPartitionStore(self._context, producer, partition, generation, topics)
 
     async def close(self) -> None:
         """Release the connections of the store itself; partition stores have their own. Never raises."""
         await self._watch.close()
 
-    async def _confirm(self, partition: int, generation: str) -> None:
+    async def _confirm(self, partition: int, generation: str) -> Generations:
         """Make sure that nobody writes rejected records of `partition` under another generation from now on.
 
         After our own fence: a recount switches first and fences then, so of two that overlap one sees the other.
@@ -121,17 +123,26 @@ class KafkaLedgerStore:
                     self._settings, transactional_id(self._settings.prefix, generations.previous, partition)
                 )
             )
+        return generations
 
 
 class KafkaPartitionStore:
     """A `PartitionStore` on Kafka: one transactional producer."""
 
-    def __init__(self, context: _Context, producer: AIOKafkaProducer, partition: int, generation: str) -> None:
+    def __init__(
+        self,
+        context: _Context,
+        producer: AIOKafkaProducer,
+        partition: int,
+        generation: str,
+        remade_topics: frozenset[str],
+    ) -> None:
         """Made by `KafkaLedgerStore.fence` only."""
         self._context = context
         self._producer = producer
         self._partition = partition
         self._generation = generation
+        self._remade_topics = remade_topics
         self._is_finished = False
         self._others: dict[str, set[bytes]] = {}
         self.read_by_others: Mapping[str, int] = {}
@@ -258,7 +269,8 @@ class KafkaPartitionStore:
         if not self.read_by_others:
             return False
         headers = dict(record.headers)
-        return int(headers["source_offset"]) < self.read_by_others.get(headers["source_topic"].decode(), 0)
+        topic = headers["source_topic"].decode()
+        return topic not in self._remade_topics and int(headers["source_offset"]) < self.read_by_others.get(topic, 0)
 
     def _is_fenced(self, error: BaseException) -> bool:
         """Return whether a newer owner is the cause, which may be hidden: aiokafka wraps what kills its sender."""

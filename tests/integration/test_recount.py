@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.app import declare
 from streams.domain.declarations import FingerprintError
@@ -263,3 +264,20 @@ def test_a_batch_is_cut_below_an_offset_also_where_records_are_missing() -> None
     cut = up_to(batch, 15)
     assert (cut.start, cut.next_offset, list(cut.values), list(cut.record_times_ms)) == (10, 15, [b"a", b"b"], [1, 2])
     assert (len(up_to(batch, 11)), up_to(batch, 11).next_offset) == (0, 11)
+
+
+async def test_a_topic_made_again_is_counted_and_its_bad_records_are_rejected(
+    settings: Settings, declarations: Declarations
+) -> None:
+    await send(settings, [*orders(0, 300), b"bad"])
+    await (await count(settings, declarations)).close()
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    await admin.start()
+    await admin.delete_topics([f"{settings.prefix}orders"])
+    await admin.close()
+    await asyncio.sleep(0.5)  # Kafka deletes in the background
+    await create_topics(settings, PARTITIONS)
+    await send(settings, [*orders(300, 20), b"worse"])
+    await recount(settings, declarations)
+    assert await rejected_offsets(settings) == [(0, 10), (0, 150)]
+    assert positions(await read_committed_ledger(settings)) == await source_ends(settings, declarations)

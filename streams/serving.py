@@ -12,8 +12,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from streams.audit.record import record_path
-from streams.domain.festivals import Festival, FestivalFileError
-from streams.errors import UsageError
 from streams.festivals import load_festivals
 from streams.kafka.follower import LedgerFollower
 from streams.web.ports import listen, url_of
@@ -38,14 +36,6 @@ def open_port(settings: Settings) -> socket.socket:
     return listen(settings.web_host, settings.web_port, is_explicit=settings.is_web_port_explicit)
 
 
-def known_festivals(settings: Settings) -> dict[str, Festival]:
-    """Return every festival by id; raises `UsageError` for files that cannot be used."""
-    try:
-        return load_festivals(settings.festivals_dir)
-    except FestivalFileError as error:
-        raise UsageError(str(error)) from error
-
-
 @asynccontextmanager
 async def worker_web(parts: WorkerParts) -> AsyncIterator[str]:
     """Serve a worker's HTTP interface while the context is open; gives its address."""
@@ -63,7 +53,7 @@ async def worker_web(parts: WorkerParts) -> AsyncIterator[str]:
 async def run_board(settings: Settings, announce: Callable[[str], None]) -> None:
     """Follow the ledger and serve it until SIGINT or SIGTERM; `announce` is told the address."""
     quiet_clients(settings)
-    festivals = known_festivals(settings)
+    festivals = load_festivals(settings.festivals_dir)
     listener = open_port(settings)
     announce(url_of(listener))
     serving = asyncio.create_task(

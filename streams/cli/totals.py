@@ -19,9 +19,10 @@ from streams.cli.options import broker_options, json_option
 from streams.cli.progress import progress
 from streams.engine.clock import SystemClock
 from streams.errors import UsageError
+from streams.festivals import load_festivals
 from streams.kafka.follower import read_committed_ledger
 from streams.kafka.log_reader import source_end_offsets
-from streams.serving import known_festivals, quiet_clients
+from streams.serving import quiet_clients
 
 if TYPE_CHECKING:
     from streams.board.live import EndOffsets
@@ -47,7 +48,7 @@ def command(
     if top is not None and by is None:
         raise UsageError("--top: say of which dimension, with --by")
     quiet_clients(settings, logging.CRITICAL)  # what goes wrong is told once, by the command
-    festivals = known_festivals(settings)
+    festivals = load_festivals(settings.festivals_dir)
     if named is not None:
         choose_festival(festivals, named, (), 0)  # a wrong name is told before anything is read
     snapshot, ends = asyncio.run(_read(settings))

@@ -10,6 +10,7 @@ import uvloop
 
 from streams.app import run_worker
 from streams.cli.options import broker_options, web_options
+from streams.serving import worker_web
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -31,4 +32,4 @@ def command(settings: Settings) -> int:
     """
     # The policy, not a runner's loop: the consumer's thread makes a loop of its own.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    return asyncio.run(run_worker(settings))
+    return asyncio.run(run_worker(settings, services=(worker_web,)))

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from streams.domain.festivals import Festival, FestivalFileError, parse_festival
+from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def load_festivals(directory: Path | None = None) -> dict[str, Festival]:
     """Return every festival by id: the built-in ones, and those of `directory`, which win over built-in ones.
 
-    Raises `FestivalFileError` with all problems of all files at once.
+    Raises `UsageError` with all problems of all files at once.
     """
     texts = [(str(f.name), f.read_text("utf-8")) for f in files(__name__).iterdir() if f.name.endswith(".toml")]
     problems: list[str] = []
@@ -36,5 +37,5 @@ def load_festivals(directory: Path | None = None) -> dict[str, Festival]:
         festivals[festival.id] = festival
         sources[festival.id] = source
     if problems:
-        raise FestivalFileError("\n".join(problems))
+        raise UsageError("\n".join(problems))
     return festivals

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streams.domain.festivals import FestivalFileError, parse_festival
+from streams.errors import UsageError
 from streams.festivals import load_festivals
 from tests.unit.domain.samples import START_MS
 
@@ -115,7 +116,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_what_is_wrong(text: str, pro
 def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('id = "a"\n')
     (tmp_path / "b.toml").write_text(LEAST + "hours = 0\ncolour = 1\n")
-    with pytest.raises(FestivalFileError) as refused:
+    with pytest.raises(UsageError) as refused:
         load_festivals(tmp_path)
     for problem in ("a.toml", "`starts`", "`timezone`", "b.toml", "`hours`", "colour"):
         assert problem in str(refused.value)
@@ -132,9 +133,9 @@ def test_an_operators_file_is_added_or_replaces_a_built_in_one(tmp_path: Path) -
 def test_two_files_of_one_id_and_a_missing_directory_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(LEAST)
     (tmp_path / "b.toml").write_text(LEAST)
-    with pytest.raises(FestivalFileError, match="is taken by"):
+    with pytest.raises(UsageError, match="is taken by"):
         load_festivals(tmp_path)
-    with pytest.raises(FestivalFileError, match="no such directory"):
+    with pytest.raises(UsageError, match="no such directory"):
         load_festivals(tmp_path / "missing")
 
 

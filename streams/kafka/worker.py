@@ -233,8 +233,10 @@ class Worker:
                 self._say_farewell(self._ownerships.pop(number))
         log.info("partitions assigned: %s", sorted(topics) or "none", extra={"group_generation": group_generation})
         self.status.assigned(sorted(topics), self._clock.now_ms())
+        # All are known before the first can be found to be held: only when all are does the worker end.
         for number in sorted(topics):
-            ownership = self._ownerships.setdefault(number, Ownership(number, self._counting))
+            self._ownerships.setdefault(number, Ownership(number, self._counting))
+        for number, ownership in self._ownerships.items():
             missing = set(self._counting.topics) - topics[number]
             if missing:
                 detail = f"partition {number} of {', '.join(sorted(missing))} is not on this worker"

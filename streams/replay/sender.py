@@ -221,7 +221,7 @@ class Sender:
             chosen, first = rows[first:last], last
             try:
                 acknowledgement = await self._producer.send_batch(builder, name, partition=partition)
-            except (KafkaError, TypeError) as error:
+            except KafkaError as error:
                 self._give_up(topic, partition, len(chosen), error)
                 return
             batches.append(Batch(topic, partition, chosen, acknowledgement))

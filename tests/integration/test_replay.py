@@ -18,7 +18,7 @@ from streams.cli.main import festival as commands
 from streams.engine.clock import SystemClock
 from streams.errors import UnreachableError
 from streams.festivals import load_festivals
-from streams.kafka.embedded import any_free_port
+from streams.kafka.embedded import EmbeddedKafka, any_free_port
 from streams.kafka.log_reader import LogReader
 from streams.kafka.topics import create_topics
 from streams.replay.load import Load, festival_load
@@ -142,3 +142,29 @@ def test_the_command_writes_the_tally_and_prints_one_document(settings: Settings
     del document["run"]
     assert document == orjson.loads((tmp_path / "tally.json").read_bytes())
     assert document["outcomes"]["orders"]["duplicate"] > 0
+
+
+def test_the_tally_holds_through_the_death_of_the_broker(tmp_path: Path) -> None:
+    with EmbeddedKafka(tmp_path / "kafka", port=any_free_port()) as broker:
+        settings = Settings(broker=broker.address)
+        asyncio.run(create_topics(settings, PARTITIONS))
+        killed = threading.Event()
+        sent = 0
+
+        def report(orders: int) -> None:
+            nonlocal sent
+            sent += orders
+            if sent > 15_000 and not killed.is_set():
+                killed.set()
+                broker.kill()
+                threading.Thread(target=broker.start).start()
+
+        sending = Sending(settings, tuple(load_festivals().values()), speed=Fraction(86_400, 15))
+        done = replay(load_of(40_000), sending, report=report)
+        assert killed.is_set()
+        assert done.error is None
+        assert done.tally["festivals"][DAY.id]["orders"] == 40_000
+        log = read(settings, done.tally)
+        assert {place: len(values) for place, values in log.values.items()} == acknowledged(done.tally)
+        for document in documents(log):
+            assert compare(done.tally, document) == []

@@ -1,0 +1,72 @@
+"""What the demo shows of a totals document."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from streams.cli.live import LINE_EVERY_SHOWS, amount, live_totals, rows_of
+from streams.festivals import load_festivals
+
+DAY = load_festivals()["singles-day-2019"]
+
+
+def document(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {
+        "orders": 1234567,
+        "cancelled": 0,
+        "money": {"CNY": {"gross": 100, "net": 90, "paid": 80}},
+        "payments": {"captured": 1, "failed": 0, "refunded": 0},
+        "home": {"currency": "CNY", "gross": 100, "missing": []},
+        "duplicates": 0,
+        "rejected": 3,
+        "late": 0,
+        "expired": 0,
+        "outside": 0,
+        "complete": True,
+        "lag_records": 0,
+    } | changed
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "told"),
+    [
+        (26_840_000_000_000, "CNY", "268,400,000,000.00"),
+        (5, "USD", "0.05"),
+        (-150, "USD", "-1.50"),
+        (1234, "JPY", "1,234"),
+        (1_500, "KWD", "1.500"),
+    ],
+)
+def test_money_is_told_in_major_units_with_the_digits_of_its_currency(minor: int, currency: str, told: str) -> None:
+    assert amount(minor, currency) == told
+
+
+def test_what_did_not_happen_is_not_told() -> None:
+    rows = dict(rows_of(document(), DAY))
+    assert rows["orders"] == "1,234,567"
+    assert rows["rejected"] == "3"
+    assert "late" not in rows
+    assert "gross in CNY" not in rows
+
+
+def test_a_foreign_currency_without_a_rate_makes_the_home_total_a_lower_bound() -> None:
+    money = {"CNY": {"gross": 100}, "USD": {"gross": 7}}
+    home = {"currency": "CNY", "gross": 100, "missing": ["USD"]}
+    assert dict(rows_of(document(money=money, home=home), DAY))["gross in CNY at least"] == "1.00"
+
+
+def test_without_a_terminal_there_is_a_line_for_every_few_documents() -> None:
+    stream = io.StringIO()
+    with live_totals(DAY, stream) as show:
+        for shown in range(LINE_EVERY_SHOWS + 1):
+            show(document(orders=shown), DAY.start_ms + 3_600_000, "replay done")
+        show(document(money={}, lag_records=5, complete=False), None, "")
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "orders 0, gross CNY 1.00; festival time 01:00:00; replay done"
+    assert [line.split(",")[0] for line in lines] == ["orders 0", f"orders {LINE_EVERY_SHOWS}"]
+    with live_totals(DAY, stream) as show:
+        show(document(money={}, lag_records=5, complete=False), None, "")
+    assert stream.getvalue().splitlines()[-1].endswith("gross CNY 0; 5 records behind, not all partitions counted yet")

@@ -16,7 +16,7 @@ from streams.kafka.embedded import EmbeddedKafka, any_free_port
 from tests.benchmarks.catch_up import catch_up, loop, plain_faust
 from tests.benchmarks.live import live
 from tests.benchmarks.measures import Run, median
-from tests.benchmarks.report import FAUST, LOOP, ONE, TWO, live_rows, machine, memory_row, table
+from tests.benchmarks.report import FAUST, LOOP, ONE, TWO, live_rows, machine, memory_row, table, write
 from tests.benchmarks.topics import Bench, prepare, replay
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=int, default=5_000, help="orders per second of the steady load")
     parser.add_argument("--seconds", type=int, default=30, help="of the steady load")
+    parser.add_argument("--write", type=Path, help="Markdown file whose measured part is replaced")
     return parser.parse_args()
 
 
@@ -79,11 +80,13 @@ async def _main() -> None:
             for n in range(arguments.rounds)
         ]
     half = len(rates) // 2
-    lines = [f"Machine: {machine()}", "", *table(runs), "", "| | |", "|---|---:|"]
+    lines = [f"Machine: {machine()}. {arguments.rounds} rounds, medians.", "", *table(runs), "", "| | |", "|---|---:|"]
     lines += [*live_rows(steady.document(), arguments.rate), memory_row(runs[ONE])]
     lines.append(f"| replay, orders only: orders per CPU second | {median(rates[:half]):,.0f} |")
     lines.append(f"| replay, orders and payments: orders per CPU second | {median(rates[half:]):,.0f} |")
     print("\n".join(lines))  # noqa: T201
+    if arguments.write:
+        write(arguments.write, lines)
 
 
 asyncio.run(_main())

@@ -12,9 +12,11 @@ from tests.benchmarks.measures import Run, median, median_run, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 LOOP = "do-it-yourself loop"
 FAUST = "plain Faust, tumbling table"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 ONE, TWO = "one worker", "two workers"
 
 
@@ -31,6 +33,15 @@ def table(runs: Mapping[str, Sequence[Run]]) -> list[str]:
         cells = (name, f"{run.events:,}", f"{rate:,.0f}", spread(found), f"{wall:,.0f}", f"{run.peak_rss_mb:,.0f}")
         rows.append("| " + " | ".join((*cells, f"{rate / loop:.2f}", f"{rate / faust:.0f}")) + " |")
     return rows
+
+
+def write(page: Path, lines: Sequence[str]) -> None:
+    """Put the lines between the markers of a Markdown page."""
+    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin, page
+    assert end, page
+    page.write_text(before + begin + "\n\n".join(["", "\n".join(lines), ""]) + end + after, "utf-8")
 
 
 def machine() -> str:

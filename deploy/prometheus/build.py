@@ -1,0 +1,91 @@
+"""Write the rules of Prometheus from `source/` and `thresholds.toml`: `python -m deploy.prometheus.build`.
+
+Every threshold stands once, with its reason, in `thresholds.toml`; every alert's runbook is the page that has its name.
+A test compares what is committed with what this writes. For fault tests all durations can be divided by one factor.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SOURCE = HERE / "source"
+RULES = HERE / "rules"
+RUNBOOKS = "https://runbooks.example.org/festival-streams"
+"""Where your people on call find docs/runbooks: set it, and build."""
+WRITTEN = "# Written by `python -m deploy.prometheus.build` from source/ and thresholds.toml.\n"
+
+_UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_PART = re.compile(r"(\d+)(ms|[dhms])")
+_DURATION = r"(?:\d+(?:ms|[dhms]))+"
+_PLACE = re.compile(r"\$\{(\w+)(:percent)?\}")
+_WINDOW = re.compile(rf"(\[|offset |(?:for|interval|timeout|wait|resend_delay): )({_DURATION})\b")
+_ALERT = re.compile(r"^ +- alert: (\w+)$", re.MULTILINE)
+
+
+def milliseconds(duration: str) -> int:
+    """Return a duration as Prometheus writes it (`2h24m`) in milliseconds; raises `ValueError` for others."""
+    if not re.fullmatch(_DURATION, duration):
+        raise ValueError(f"{duration!r} is no duration")
+    return sum(int(number) * _UNITS_MS[unit] for number, unit in _PART.findall(duration))
+
+
+def divided(duration: str, factor: int) -> str:
+    """Return a duration divided by a factor; by 1 it stays as it was written."""
+    return duration if factor == 1 else f"{milliseconds(duration) // factor}ms"
+
+
+def faster(text: str, factor: int) -> str:
+    """Return a configuration with all its durations divided by a factor: windows, offsets, intervals, waits."""
+    return _WINDOW.sub(lambda match: match[1] + divided(match[2], factor), text)
+
+
+def thresholds(path: Path = HERE / "thresholds.toml") -> dict[str, str | int | float]:
+    """Return every threshold by name."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {name: entry["value"] for name, entry in table.items()}
+
+
+def fill(text: str, values: dict[str, str | int | float], factor: int = 1) -> str:
+    """Return the text of a rule file; raises `KeyError` for a threshold that does not exist."""
+    alert = ""
+
+    def place(match: re.Match[str]) -> str:
+        name, is_percent = match[1], match[2]
+        if name == "runbook_url":
+            return f"{RUNBOOKS}/{alert}.md"
+        if name.endswith("_seconds"):
+            seconds = milliseconds(str(values[name.removesuffix("_seconds")])) / 1000 / factor
+            return f"{seconds:g}"
+        value = values[name]
+        return f"{float(value) * 100:g} %" if is_percent else str(value)
+
+    lines = []
+    for line in text.splitlines(keepends=True):
+        if found := _ALERT.match(line.rstrip("\n")):
+            alert = found[1]
+        lines.append(_PLACE.sub(place, line))
+    return faster("".join(lines), factor)
+
+
+def rules(factor: int = 1) -> dict[str, str]:
+    """Return the text of every rule file by name, with all durations divided by a factor."""
+    values = thresholds()
+    return {
+        path.name: WRITTEN + fill(path.read_text(encoding="utf-8"), values, factor)
+        for path in sorted(SOURCE.glob("*.yml"))
+    }
+
+
+def main() -> None:
+    """Write the rule files."""
+    for name, text in rules().items():
+        (RULES / name).write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{RULES / name}\n")
+
+
+if __name__ == "__main__":
+    main()

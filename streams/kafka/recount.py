@@ -111,11 +111,12 @@ class Recount:
     async def _begin(self, watch: GenerationWatch) -> tuple[Generations, bool]:
         """Return the generations with the next one to count; a recount of the same declarations is gone on with."""
         fingerprint = hashlib.sha256(self._declarations.fingerprint).hexdigest()
-        found = await watch.confirm()
+        # What a killed recount left open would hide the newest for ten seconds and more; the takeover's fence ends it.
+        found = await watch.look()
         if found.next is not None and found.next.fingerprint == fingerprint:
             log.info("going on with a recount", extra={"generation": found.next.id})
             return found, True
-        return await self._renew(found), False
+        return await self._renew(await watch.confirm()), False
 
     async def _renew(self, found: Generations) -> Generations:
         fingerprint = hashlib.sha256(self._declarations.fingerprint).hexdigest()

@@ -11,12 +11,14 @@ import subprocess
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from streams.cli import main
+from streams.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted((ROOT / "streams").rglob("*.py"))
@@ -231,6 +233,22 @@ def test_the_locks_are_those_of_the_dependencies_the_project_names(name: str, gr
         pinned = re.findall(rf"^{canonicalize_name(requirement.name)}==([\w.]+)", text, re.MULTILINE)
         assert pinned, f"{requirement.name} is not in {name}: run bin/lock"
         assert all(requirement.specifier.contains(version) for version in pinned), f"{requirement}: run bin/lock"
+
+
+def test_the_page_of_settings_names_each_variable_and_no_other() -> None:
+    class Recorder(dict[str, str]):
+        """An environment that notes what it is asked for."""
+
+        asked: ClassVar[set[str]] = set()
+
+        def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+            self.asked.add(key)
+            return default
+
+    load_settings(environ=Recorder())
+    asked = {name for name in Recorder.asked if name.startswith("FESTIVAL_")}
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(FESTIVAL_\w+)`", text, re.MULTILINE)) == asked
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)

@@ -41,6 +41,7 @@ class HeldReason(StrEnum):
 
     LOG_DELETED = "log_deleted"
     BEYOND_END = "beyond_end"
+    LOG_REPLACED = "log_replaced"
     LOG_UNREADABLE = "log_unreadable"
     LEDGER_UNREADABLE = "ledger_unreadable"
     NOT_COLOCATED = "not_colocated"

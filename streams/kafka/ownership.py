@@ -226,7 +226,7 @@ class Ownership:
         self.processor = processor
 
     async def _place(self, processor: PartitionProcessor) -> None:
-        """Start topics never read at the beginning of their log; raises `HeldError` for a position outside it."""
+        """Start topics never read at the beginning of their log; raises `HeldError` where a log is not the one read."""
         ranges = await self.counting.source.log_ranges(self.partition, self.counting.topics)
         for topic, log_range in ranges.items():
             position = processor.positions.get(topic)
@@ -234,6 +234,16 @@ class Ownership:
                 processor.start_at(topic, log_range.beginning)
             else:
                 check_position(topic, self.partition, position, log_range)
+                await self._check_identity(processor, topic, position)
+
+    async def _check_identity(self, processor: PartitionProcessor, topic: str, position: int) -> None:
+        """Raise `HeldError` where the log below the position holds records newer than any that was counted."""
+        newest_ms = processor.ledger.topics[topic].stream_time_ms
+        if newest_ms is None:
+            return
+        if await self.counting.source.has_newer(self.partition, topic, newest_ms, position):
+            detail = f"{topic}[{self.partition}]: below offset {position} lie records that were never counted"
+            raise HeldError(HeldReason.LOG_REPLACED, detail)
 
     async def _count(self) -> None:
         """Let the sources flow and make checkpoints until the partition is left; the last one ends the ledger.

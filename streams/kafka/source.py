@@ -13,6 +13,7 @@ RECOUNT = "restore the topic, or run `festival recount` to count again what is l
 ADVICE = {
     HeldReason.LOG_DELETED: f"records not counted yet were deleted; {RECOUNT}",
     HeldReason.BEYOND_END: f"the log ends before the position, it was truncated or made again; {RECOUNT}",
+    HeldReason.LOG_REPLACED: f"the topic was deleted and made again; {RECOUNT}",
     HeldReason.LOG_UNREADABLE: f"the log cannot be read there; {RECOUNT}",
     HeldReason.LEDGER_UNREADABLE: "run `festival recount` to count again from the beginning of the log",
     HeldReason.NOT_COLOCATED: "give all source topics equal numbers of partitions, see `festival topics`",
@@ -42,6 +43,9 @@ class Source(Protocol):
 
     async def log_ranges(self, partition: int, topics: Collection[str], /) -> Mapping[str, Range]:
         """Return what can be read; waits while the broker is away."""
+
+    async def has_newer(self, partition: int, topic: str, record_time_ms: int, below: int) -> bool:
+        """Return whether a record below offset `below` is newer than `record_time_ms`; waits as `log_ranges` does."""
 
     def fetch_state(self, partition: int, topic: str, /) -> tuple[int | None, int | None]:
         """Return the fetch position and the end offset as the last fetch saw it, None where not known."""

@@ -142,6 +142,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         """Return which offsets can be read; retries while the broker is away."""
         return await self._in_thread(self._log_ranges(partitions))
 
+    async def first_newer(self, partition: TopicPartition, record_time_ms: int) -> int | None:
+        """Return the first offset, be it of a control record, whose record time is later; None where there is none."""
+        return await self._in_thread(self._first_newer(partition, record_time_ms))
+
     def fetch_state(self, partition: TopicPartition) -> tuple[int | None, int | None]:
         """Return position and end offset (read committed) as the last fetch left them, None where not known."""
         consumer: Any = self._ensure_consumer()
@@ -229,6 +233,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         beginnings = await consumer.beginning_offsets(list(partitions))
         ends = await consumer.end_offsets(list(partitions))
         return {tp: LogRange(beginnings[tp], ends[tp]) for tp in partitions}
+
+    async def _first_newer(self, partition: TopicPartition, record_time_ms: int) -> int | None:
+        consumer: Any = self._ensure_consumer()
+        found = (await consumer.offsets_for_times({partition: record_time_ms + 1}))[partition]
+        return found.offset if found is not None else None
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ANN401, ARG002
         settings: Settings = self.app.settings

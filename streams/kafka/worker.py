@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from streams.engine.checkpoint import UnreadableError
 from streams.engine.status import HeldReason
 from streams.errors import FestivalError, UnreachableError
+from streams.kafka.log_reader import LogReader
 from streams.kafka.ownership import Counting, Ownership
 from streams.kafka.source import HeldError
 from streams.kafka.transport import BatchApp, BatchConsumer, LogRange, batch_topic
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("festival.worker")
 
 TICK_SECONDS = 1.0
+LOOK_SECONDS = 1.0
 TURNS = 8
 """Turns of the event loop left to others after each batch; an idle one costs 5 µs."""
 GENERATION_TICKS = 3
@@ -79,6 +81,25 @@ class BatchSource:
         """Return what can be read."""
         ranges = await self._thread.log_ranges([self._tp(topic, partition) for topic in topics])
         return {topic: ranges[self._tp(topic, partition)] for topic in topics}
+
+    async def has_newer(self, partition: int, topic: str, record_time_ms: int, below: int) -> bool:
+        """Return whether a record below offset `below` is newer than `record_time_ms`."""
+        first = await self._thread.first_newer(self._tp(topic, partition), record_time_ms)
+        if first is None or first >= below:
+            return False
+        # It may be a control record or an aborted one, which no ledger takes note of: look.
+        reader = await LogReader.open(self._app.settings)
+        plain = TopicPartition(topic, partition)
+        try:
+            reader.assign({plain: first})
+            while reader.positions[plain] < below:
+                for batch in await reader.fetch(LOOK_SECONDS):
+                    times = zip(batch.offsets, batch.record_times_ms, strict=True)
+                    if any(offset < below and time_ms > record_time_ms for offset, time_ms in times):
+                        return True
+        finally:
+            await reader.close()
+        return False
 
     def fetch_state(self, partition: int, topic: str) -> tuple[int | None, int | None]:
         """Return the fetch position and the end offset, None where not known."""

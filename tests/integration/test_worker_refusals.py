@@ -112,7 +112,7 @@ async def test_records_deleted_before_they_were_counted_hold_their_partition(
 async def test_a_topic_made_again_holds_its_partitions_and_ends_a_worker_that_has_no_others(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
-    """Every position lies beyond the new log's end: exit 3."""
+    """Every position lies beyond the new log's end, or below it are records never counted: exit 3."""
     settings = await w.prepare(kafka, prefix, tmp_path)
     worker = w.WorkerProcess(settings, "one")
     with w.ended(worker):
@@ -127,10 +127,12 @@ async def test_a_topic_made_again_holds_its_partitions_and_ends_a_worker_that_ha
         await admin.delete_topics([settings.prefix + "orders"])
         await admin.close()
         await w.eventually_async("made again", lambda: _is_made_again(settings))
+        await _send(settings, 1, 40)
         worker.start()
         await w.eventually("ended", worker.has_ended)
         assert worker.process.returncode == UNREACHABLE
-        assert worker.log().count("reason=beyond_end") == w.PARTITIONS
+        assert worker.log().count("reason=beyond_end") == w.PARTITIONS - 1
+        assert worker.log().count("reason=log_replaced") == 1, "offsets alone do not tell, the new log is longer"
 
 
 async def test_aborted_transactions_of_producers_are_not_counted(kafka: str, prefix: str, tmp_path: Path) -> None:
@@ -145,6 +147,10 @@ async def test_aborted_transactions_of_producers_are_not_counted(kafka: str, pre
         await _send(settings, 1, 30, is_aborted=True)
         await w.counted_up(settings)
         assert 0 < await w.assert_exact(settings) <= 50
+        assert worker.stop() == 0
+        worker.start()
+        await worker.counting(2 * w.PARTITIONS)
+        assert "held" not in worker.log(), "aborted records are newer than any counted one, and no other log"
         assert worker.stop() == 0
 
 

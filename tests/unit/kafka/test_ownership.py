@@ -40,6 +40,7 @@ class FakeSource:
     states: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
     releases: list[dict[str, int]] = field(default_factory=list)
     in_hand: set[str] = field(default_factory=set)
+    made_again: set[str] = field(default_factory=set)
     failure: Exception | None = None
 
     async def release(self, partition: int, positions: Mapping[str, int]) -> None:
@@ -56,6 +57,11 @@ class FakeSource:
         if failure is not None:
             raise failure
         return {topic: self.ranges[topic] for topic in topics}
+
+    async def has_newer(self, _: int, topic: str, record_time_ms: int, below: int) -> bool:
+        """Return whether the test made the topic again."""
+        assert record_time_ms > 0
+        return topic in self.made_again and below > 0
 
     def fetch_state(self, _: int, topic: str) -> tuple[int | None, int | None]:
         """Return what the test put there."""
@@ -250,6 +256,20 @@ async def test_a_position_outside_the_log_holds_the_partition(log_range: LogRang
     assert after.held == 1
     await after.ownership.close()
     assert after.failures == []
+
+
+async def test_a_log_that_is_not_the_one_that_was_read_holds_the_partition() -> None:
+    """Made again and grown beyond the position, it could not be told by offsets."""
+    bench = Bench()
+    await bench.start()
+    bench.apply(0, 5)
+    await bench.ownership.close()
+    after = Bench(bench.store)
+    after.source.made_again = {"orders", "payments"}
+    after.ownership.start()
+    await until(lambda: after.ownership.is_held)
+    assert after.status.snapshot().partitions[PARTITION].reason is HeldReason.LOG_REPLACED
+    await after.ownership.close()
 
 
 async def test_a_log_that_loses_records_while_it_is_read_holds_the_partition_after_a_last_checkpoint() -> None:

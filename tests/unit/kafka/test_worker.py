@@ -46,6 +46,12 @@ class FakeSource:
         """Return the same range for all."""
         return dict.fromkeys(topics, LogRange(0, 100))
 
+    async def has_newer(self, _: int, topic: str, record_time_ms: int, below: int) -> bool:
+        """Have nothing newer."""
+        assert topic in BOTH
+        assert record_time_ms > 0
+        return below < 0
+
     def fetch_state(self, _: int, topic: str) -> tuple[int | None, int | None]:
         """Know nothing."""
         assert topic in BOTH

@@ -40,7 +40,7 @@ from streams.replay.sender import Sending
 from streams.replay.tally import DIMENSIONS, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from streams.board.view import Snapshot
@@ -224,11 +224,12 @@ async def _replay(demo: _Demo) -> Replayed:
             await _catch_up(demo, done, show)
             return done
     finally:
-        demo.stop.set() if not replaying.done() else None
+        if not replaying.done():
+            demo.stop.set()
         await asyncio.gather(replaying, return_exceptions=True)
 
 
-async def _catch_up(demo: _Demo, done: Replayed, show: Any) -> None:  # noqa: ANN401 - of `live_totals`
+async def _catch_up(demo: _Demo, done: Replayed, show: Callable[..., None]) -> None:
     """Return once the committed totals cover everything that was acknowledged."""
     clock = SystemClock()
     behind, since_ms = -1, clock.monotonic_ms()

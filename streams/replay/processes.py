@@ -75,18 +75,24 @@ class _Control:
     """Of a sender in this process."""
 
     def __init__(self, report: Callable[[int], None], stop: threading.Event) -> None:
-        self.report = report
-        self.is_stopped = stop.is_set
+        self._report = report
+        self._stop = stop
         self.began_ms = 0
-        self.cpu_began_ns = 0
+        self._cpu_began_ns = 0
 
     async def begin(self) -> int:
         self.began_ms = SystemClock().monotonic_ms()
-        self.cpu_began_ns = time.process_time_ns()
+        self._cpu_began_ns = time.process_time_ns()
         return self.began_ms
 
+    def report(self, orders: int) -> None:
+        self._report(orders)
+
+    def is_stopped(self) -> bool:
+        return self._stop.is_set()
+
     def cpu_ms(self) -> int:
-        return (time.process_time_ns() - self.cpu_began_ns) // 1_000_000
+        return (time.process_time_ns() - self._cpu_began_ns) // 1_000_000
 
 
 def _replay_here(load: Load, sending: Sending, report: Callable[[int], None], stop: threading.Event) -> Replayed:
@@ -130,12 +136,10 @@ class _PipeControl(_Control):
     """Of a sender in a process of its own: begins when told, and stops when told or when the other end is gone."""
 
     def __init__(self, pipe: Connection, stop: threading.Event) -> None:
-        super().__init__(self._tell, stop)
+        super().__init__(pipe.send, stop)
         self._pipe = pipe
-        self._stop = stop
         self._orders = 0
         self._told_ms = 0
-        self.is_stopped = self._look
 
     async def begin(self) -> int:
         self._pipe.send("ready")
@@ -144,19 +148,19 @@ class _PipeControl(_Control):
         await super().begin()
         return int(began_ms)
 
-    def _tell(self, orders: int) -> None:
+    def report(self, orders: int) -> None:
         self._orders += orders
         now_ms = SystemClock().monotonic_ms()
         if now_ms - self._told_ms >= REPORT_EVERY_MS:
             self._told_ms = now_ms
-            self._pipe.send(self._orders)
-            self._orders = 0
+            self.flush()
 
     def flush(self) -> None:
         """Tell what was not told yet."""
-        self._pipe.send(self._orders)
+        super().report(self._orders)
+        self._orders = 0
 
-    def _look(self) -> bool:
+    def is_stopped(self) -> bool:
         if not self._stop.is_set() and self._pipe.poll():
             self._stop.set()
         return self._stop.is_set()

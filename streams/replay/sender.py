@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
@@ -74,6 +74,19 @@ class Batch:
     partition: int
     rows: Int64s
     acknowledgement: asyncio.Future[RecordMetadata]
+
+
+class Control(Protocol):
+    """Who starts a sender, listens to it, and may stop it."""
+
+    async def begin(self) -> int:
+        """Return, once sending shall begin, the reading of the monotonic clock it begins at. Called once, connected."""
+
+    def report(self, orders: int) -> None:
+        """Hear that so many more orders were acknowledged."""
+
+    def is_stopped(self) -> bool:
+        """Return whether sending shall end early. Called between steps, must not block."""
 
 
 class Slips:
@@ -264,9 +277,9 @@ async def send(
     partitions: Collection[int],
     sending: Sending,
     clock: Clock,
-    control: Any,  # noqa: ANN401 - streams.replay.processes.Control, which imports this module
+    control: Control,
 ) -> Sender:
-    """Run a sender from start to close and return it; `control` says when to begin, listens, and may stop it."""
+    """Run a sender from start to close and return it."""
     sender = Sender(load, partitions, sending, clock)
     await sender.start()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import signal
 import threading
@@ -14,7 +13,7 @@ from streams.cli.options import json_option, settings_options
 from streams.cli.progress import progress
 from streams.errors import UsageError
 from streams.kafka import address
-from streams.kafka.embedded import BrokerFailedError, EmbeddedKafka
+from streams.kafka.embedded import LOOPBACK, BrokerFailedError, EmbeddedKafka
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -56,10 +55,6 @@ def _port(settings: Settings) -> int | None:
     if settings.broker is None:
         return None
     host, _, port = settings.broker.rpartition(":")
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise UsageError(f"--broker {settings.broker}: the embedded Kafka listens on loopback only: 127.0.0.1:PORT")
+    if host not in {LOOPBACK, "localhost"}:
+        raise UsageError(f"--broker {settings.broker}: the embedded Kafka listens on loopback only: {LOOPBACK}:PORT")
     return int(port)

@@ -93,7 +93,8 @@ async def catch_up(bench: Bench, events: int, count: int) -> Run:
         async with Positions(bench) as positions:
             while sum(positions.by_partition.values()) < events:
                 assert time.monotonic() < deadline, positions.by_partition
-                assert all(process.poll() is None for process, _ in running), "a worker died"
+                for process, log in running:
+                    assert process.poll() is None, log.read_text("utf-8")[-2000:]
                 await asyncio.sleep(POLL_SECONDS)
                 positions.look()
                 if half_ms is None and sum(positions.by_partition.values()) >= events // 2:

@@ -14,6 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SOURCE = HERE / "source"
 RULES = HERE / "rules"
+TESTS = HERE / "tests"
 RUNBOOKS = "https://runbooks.example.org/festival-streams"
 """Where your people on call find docs/runbooks: set it, and build."""
 WRITTEN = "# Written by `python -m deploy.prometheus.build` from source/ and thresholds.toml.\n"
@@ -23,7 +24,8 @@ _PART = re.compile(r"(\d+)(ms|[dhms])")
 _DURATION = r"(?:\d+(?:ms|[dhms]))+"
 _PLACE = re.compile(r"\$\{(\w+)(:percent)?\}")
 _WINDOW = re.compile(rf"(\[|offset |(?:for|interval|timeout|wait|resend_delay): )({_DURATION})\b")
-_ALERT = re.compile(r"^ +- alert: (\w+)$", re.MULTILINE)
+_ALERT = re.compile(r"^ +(?:- alert|alertname): (\w+)$")
+_SUMMARY = re.compile(r"^ +summary: (.+)$")
 
 
 def milliseconds(duration: str) -> int:
@@ -49,14 +51,30 @@ def thresholds(path: Path = HERE / "thresholds.toml") -> dict[str, str | int | f
     return {name: entry["value"] for name, entry in table.items()}
 
 
+def summaries() -> dict[str, str]:
+    """Return the summary of every alert by its name."""
+    found: dict[str, str] = {}
+    for path in sorted(SOURCE.glob("*.yml")):
+        alert = ""
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if match := _ALERT.match(line):
+                alert = match[1]
+            elif match := _SUMMARY.match(line):
+                found[alert] = match[1]
+    return found
+
+
 def fill(text: str, values: dict[str, str | int | float], factor: int = 1) -> str:
-    """Return the text of a rule file; raises `KeyError` for a threshold that does not exist."""
+    """Return the text of a rule or test file; raises `KeyError` for a threshold that does not exist."""
     alert = ""
+    summary_of = summaries()
 
     def place(match: re.Match[str]) -> str:
         name, is_percent = match[1], match[2]
         if name == "runbook_url":
             return f"{RUNBOOKS}/{alert}.md"
+        if name == "summary":
+            return summary_of[alert]
         if name.endswith("_seconds"):
             seconds = milliseconds(str(values[name.removesuffix("_seconds")])) / 1000 / factor
             return f"{seconds:g}"
@@ -80,11 +98,21 @@ def rules(factor: int = 1) -> dict[str, str]:
     }
 
 
+def tests() -> dict[str, str]:
+    """Return the text of every file of rule tests by name; summaries and runbooks are those of the rules."""
+    values = thresholds()
+    return {
+        path.name: WRITTEN + fill(path.read_text(encoding="utf-8"), values)
+        for path in sorted((SOURCE / "tests").glob("*.yml"))
+    }
+
+
 def main() -> None:
-    """Write the rule files."""
-    for name, text in rules().items():
-        (RULES / name).write_text(text, encoding="utf-8")
-        sys.stdout.write(f"{RULES / name}\n")
+    """Write the rules and their tests."""
+    for folder, files in ((RULES, rules()), (TESTS, tests())):
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{folder / name}\n")
 
 
 if __name__ == "__main__":

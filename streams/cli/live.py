@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from streams.domain.festivals import Festival
 
-    Show = Callable[[Mapping[str, Any], str], None]
-
 LINE_EVERY_SHOWS = 4
 """Documents per line where stderr is no terminal: they come four times a second."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streams.board.totals import totals_document
 from streams.board.view import CommittedView
 from streams.domain.declarations import Declarations
+from streams.domain.festivals import Festival, parse_festival
 from streams.engine.batch import RecordBatch
 from streams.engine.processor import PartitionProcessor
 from streams.festivals import load_festivals
@@ -18,7 +19,19 @@ from streams.replay.load import festival_load
 from streams.replay.tally import DIMENSIONS, compare, merge_tallies
 from tests.unit.replay.memory import DAY_MS, RECORD_TIME_MS, Log, send
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 FESTIVAL = "singles-day-2019"
+EVENING = """
+id = "evening"
+starts = 2019-11-11T10:00:00
+timezone = "Europe/Berlin"
+hours = 3
+home_currency = "EUR"
+facts = ["orders"]
+"""
+"""A festival that overlaps with the 2019 day: from 17:00 to 20:00 in Shanghai."""
 
 
 @dataclass
@@ -32,9 +45,9 @@ class Delta:
     reset: bool = False
 
 
-def count(log: Log, settle_ms: int = 30 * DAY_MS) -> CommittedView:
+def count(log: Log, festivals: Mapping[str, Festival], settle_ms: int = 30 * DAY_MS) -> CommittedView:
     """Count a log as workers would, and return the committed view."""
-    declarations = Declarations(load_festivals(), settle_ms, 10)
+    declarations = Declarations(festivals, settle_ms, 10)
     delta = Delta(partitions=1 + max(partition for _, partition in log.values))
     for partition in range(delta.partitions):
         processor = PartitionProcessor(declarations, partition, "g1")
@@ -64,8 +77,9 @@ def count(log: Log, settle_ms: int = 30 * DAY_MS) -> CommittedView:
 
 def documents(log: Log, settle_ms: int = 30 * DAY_MS) -> list[dict[str, Any]]:
     """Return the totals documents of a log, one for each dimension."""
-    snapshot = count(log, settle_ms).snapshot()
-    festival = load_festivals()[FESTIVAL]
+    festivals = load_festivals()
+    snapshot = count(log, festivals, settle_ms).snapshot()
+    festival = festivals[FESTIVAL]
     return [totals_document(snapshot, festival, by=dimension) for dimension in DIMENSIONS]
 
 
@@ -132,3 +146,27 @@ def test_events_after_the_settling_time_are_expired_for_both() -> None:
     assert tally["outcomes"]["orders"]["expired"] > 0
     for document in documents(log, settle_ms=60_000):
         assert compare(tally, document) == []
+
+
+def test_every_festival_an_event_falls_into_counts_it_for_both() -> None:
+    evening = parse_festival(EVENING, "evening.toml")
+    festivals = {**load_festivals(), evening.id: evening}
+    load = festival_load(
+        festivals[FESTIVAL], RECORD_TIME_MS, orders=3_000, partitions=2, shares={"cancel": Decimal("0.2")}
+    )
+    log, tally = send(load, tuple(festivals.values()))
+    assert 0 < tally["festivals"][evening.id]["orders"] < tally["festivals"][FESTIVAL]["orders"]
+    assert tally["festivals"][evening.id]["payments"] == {}
+    snapshot = count(log, festivals).snapshot()
+    for festival in festivals.values():
+        for dimension in DIMENSIONS:
+            assert compare(tally, totals_document(snapshot, festival, by=dimension)) == []
+
+
+def test_events_of_no_festival_are_outside_for_both() -> None:
+    evening = parse_festival(EVENING, "evening.toml")
+    load = festival_load(load_festivals()[FESTIVAL], RECORD_TIME_MS, orders=3_000, partitions=2)
+    log, tally = send(load, (evening,))
+    assert tally["outcomes"]["payments"]["counted"] == 0
+    assert tally["outcomes"]["orders"]["outside"] > 0
+    assert compare(tally, totals_document(count(log, {evening.id: evening}).snapshot(), evening)) == []

@@ -13,7 +13,8 @@ from typing import Any
 
 FORMAT = 1
 WINDOWS_MS = {"second": 1_000, "minute": 60_000, "festival": None}
-PAGE_MS = 60_000
+PAGE_WINDOWS = {1_000: 300, 60_000: 15}
+"""Windows on one page, by their length."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
 
 
@@ -45,7 +46,7 @@ class Rollup:
 
     def slots(self) -> int:
         """Return how many windows a page holds."""
-        return PAGE_MS // self.window_ms if self.window_ms else 1
+        return PAGE_WINDOWS[self.window_ms] if self.window_ms else 1
 
 
 @dataclass(frozen=True, slots=True)

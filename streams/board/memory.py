@@ -59,8 +59,8 @@ class MemoryLedger:
             known = sum(1 for p, f, r, _ in self._places if (p, f, r) == place[:3])
             number = self._places.setdefault(place, known) // GROUPS_PER_PAGE
         else:
-            number = elapsed_ms // PAGE_MS
-            slot = elapsed_ms % PAGE_MS // WINDOW_MS[declared.window]
+            number = elapsed_ms // PAGE_MS[declared.window]
+            slot = elapsed_ms % PAGE_MS[declared.window] // WINDOW_MS[declared.window]
         key = PageKey(self.generation, festival.id, rollup, number)
         groups = self._pages.setdefault((partition, key), {})
         cells = groups.setdefault(group, [[0] * slots for _ in declared.measures])

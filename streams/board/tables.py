@@ -114,7 +114,7 @@ def merge_pages(values: Iterable[bytes], rollup: Rollup) -> MergedPage:
 
 def slots_per_page(rollup: Rollup) -> int:
     """Return how many windows a page of `rollup` spans."""
-    return PAGE_MS // WINDOW_MS[rollup.window] if rollup.window in WINDOW_MS else 1
+    return PAGE_MS[rollup.window] // WINDOW_MS[rollup.window] if rollup.window in WINDOW_MS else 1
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A **group** is a value of the dimension with a currency. Cells lie in columns of one array per measure, so that a
 batch is added with one call per measure, whatever the number of groups. A **page** is what a checkpoint writes
-and a restore reads: of a windowed rollup all groups of one minute, of a festival-long one 16 groups in the order
+and a restore reads: of a windowed rollup all groups in some minutes, of a festival-long one 16 groups in the order
 they were first seen.
 """
 
@@ -63,7 +63,7 @@ class CellTable:
         self.rollup = rollup
         is_festival_long = rollup.window is Window.FESTIVAL
         self._window_ms = duration_ms if is_festival_long else WINDOW_MS[rollup.window]
-        self._page_ms = duration_ms if is_festival_long else PAGE_MS
+        self._page_ms = duration_ms if is_festival_long else PAGE_MS[rollup.window]
         self._is_paged_by_group = is_festival_long
         self._slots = self._page_ms // self._window_ms
         self._windows = -(-duration_ms // self._page_ms)

@@ -25,8 +25,8 @@ HIGH_SHIFT = 62
 class Page(msgspec.Struct, array_like=True, frozen=True):
     """Cells of one page, as written: little-endian int64, shape (measures, groups x slots).
 
-    Group g has the columns g x slots … g x slots + slots - 1, one for each window of the page (a second page has 60
-    slots, any other page 1). `high` is None while every cell fits 63 bits.
+    Group g has the columns g x slots … g x slots + slots - 1, one for each window of the page (a page of a
+    festival-long rollup has 1 slot). `high` is None while every cell fits 63 bits.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -74,7 +74,7 @@ class PageKey:
     festival: str
     rollup: str
     number: int
-    """Minutes since the festival's start, or for a festival-long rollup a running number."""
+    """The page's place since the festival's start, or for a festival-long rollup a running number."""
 
     def encode(self) -> bytes:
         """Return the record key."""

@@ -19,8 +19,10 @@ class Window(StrEnum):
 
 
 WINDOW_MS = {Window.SECOND: 1_000, Window.MINUTE: 60_000}
-PAGE_MS = 60_000
-"""Span of one page of a windowed rollup: a live checkpoint writes one page per rollup."""
+PAGE_MS = {Window.SECOND: 300_000, Window.MINUTE: 900_000}
+"""Span of one page of a windowed rollup. A live checkpoint writes one page per rollup, so it should be small; a
+catch-up writes each page it comes past, so there should be few: 5 minutes of seconds are 14 KB per currency.
+"""
 GROUPS_PER_PAGE = 16
 """Groups on one page of a festival-long rollup, in the order they were first seen: hot keys come early."""
 

@@ -189,7 +189,7 @@ def cells_of(declarations: Declarations, pages: dict[bytes, bytes]) -> dict[Cell
             for column, cell in enumerate(low[index]):
                 group, slot = divmod(column, page.slots)
                 total = cell + (0 if high is None else int(high[index, column]) << HIGH_SHIFT)
-                start_ms = 0 if is_whole else number * PAGE_MS + slot * WINDOW_MS[rollup.window]
+                start_ms = 0 if is_whole else number * PAGE_MS[rollup.window] + slot * WINDOW_MS[rollup.window]
                 if total:
                     cells[festival, name, start_ms, page.groups[group], measure.name] = total
     return cells

@@ -234,7 +234,7 @@ def test_an_unreadable_page_is_named_and_leaves_the_others_counted_until_it_is_m
     ledger, view = MemoryLedger(2), CommittedView()
     key = PageKey("g1", DAY.id, "orders_by_second", 3)
     ledger.add(0, DAY, "orders_by_second", ("CNY",), DAY.start_ms, orders=1)
-    ledger.add(0, DAY, "orders_by_second", ("CNY",), DAY.start_ms + 180_000, orders=1)
+    ledger.add(0, DAY, "orders_by_second", ("CNY",), DAY.start_ms + 900_000, orders=1)
     view.feed(ledger.drain())
     assert view.snapshot().table(DAY.id, "orders_by_second").totals[("CNY",)][0] == 2
     ledger.write(1, key.encode(), b"\xc1 no page")
@@ -242,7 +242,7 @@ def test_an_unreadable_page_is_named_and_leaves_the_others_counted_until_it_is_m
     table = view.snapshot().table(DAY.id, "orders_by_second")
     assert table.unreadable == {3}
     assert table.totals[("CNY",)][0] == 1
-    ledger.write(1, key.encode(), encode_page(Page((), 60, 6, b"", None)))
+    ledger.write(1, key.encode(), encode_page(Page((), 300, 6, b"", None)))
     view.feed(ledger.drain())
     table = view.snapshot().table(DAY.id, "orders_by_second")
     assert not table.unreadable
@@ -253,11 +253,11 @@ def test_an_unreadable_page_is_named_and_leaves_the_others_counted_until_it_is_m
     "page",
     [
         Page((("CNY",),), 1, 6, bytes(48), None),
-        Page((("CNY",),), 60, 5, bytes(60 * 5 * 8), None),
-        Page((("CNY",),), 60, 6, bytes(16), None),
-        Page((("CNY",), ("CNY",)), 60, 6, bytes(2 * 60 * 6 * 8), None),
-        Page((("tmall", "CNY"),), 60, 6, bytes(60 * 6 * 8), None),
-        Page((("CNY",),), 60, 6, bytes(60 * 6 * 8), bytes(8)),
+        Page((("CNY",),), 300, 5, bytes(300 * 5 * 8), None),
+        Page((("CNY",),), 300, 6, bytes(16), None),
+        Page((("CNY",), ("CNY",)), 300, 6, bytes(2 * 300 * 6 * 8), None),
+        Page((("tmall", "CNY"),), 300, 6, bytes(300 * 6 * 8), None),
+        Page((("CNY",),), 300, 6, bytes(300 * 6 * 8), bytes(8)),
     ],
 )
 def test_a_page_of_another_shape_than_declared_is_unreadable(page: Page) -> None:

@@ -42,7 +42,6 @@ PERMANENT = (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
-"""Waiting does not help against these."""
 
 
 class _Client(Protocol):
@@ -102,6 +101,11 @@ async def start_consumer(
     return await _start(make, "a reader", is_patient=is_patient)
 
 
+def is_permanent(error: BaseException) -> bool:
+    """Return whether waiting does not help: the broker refuses; aiokafka may hide that in a more general error."""
+    return isinstance(error, PERMANENT) or isinstance(error.__cause__, PERMANENT)
+
+
 async def stop(client: _Client | None) -> None:
     """Stop a consumer or producer within a few seconds, whatever state it is in; never raises but when cancelled."""
     if client is None:
@@ -132,12 +136,9 @@ async def _start(make: Callable[[], C], what: str, *, is_patient: bool = True) -
         client = make()
         try:
             await client.start()
-        except PERMANENT:
-            await stop(client)
-            raise
         except (KafkaError, OSError, TimeoutError) as error:
             await stop(client)
-            if not is_patient or isinstance(error.__cause__, PERMANENT):
+            if not is_patient or is_permanent(error):
                 raise
             if attempt % TELL_EVERY == 0:
                 log.warning("waiting for the broker", extra={"for": what, "error": str(error)})

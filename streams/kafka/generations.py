@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from streams.engine.checkpoint import UnreadableError
@@ -21,6 +23,8 @@ from streams.kafka.log_reader import LogReader
 from streams.kafka.topics import LEDGER
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from streams.settings import Settings
 
 log = logging.getLogger("festival.generations")
@@ -87,7 +91,7 @@ class GenerationWatch:
 
     async def look(self) -> Generations:
         """Return what is committed and visible now."""
-        async with self._lock:
+        async with self._lock, self._dropping_what_fails():
             return await self._read_to((await (await self._log()).end_offsets([CONTROL]))[CONTROL])
 
     async def confirm(self) -> Generations:
@@ -95,7 +99,7 @@ class GenerationWatch:
 
         Open ones end in milliseconds, or, their owner dead and not yet replaced, with the transaction timeout.
         """
-        async with self._lock:
+        async with self._lock, self._dropping_what_fails():
             if self._ends is None:
                 self._ends = await LogReader.open(self._settings, is_committed_only=False, is_patient=self._is_patient)
             return await self._read_to((await self._ends.end_offsets([CONTROL]))[CONTROL])
@@ -106,6 +110,15 @@ class GenerationWatch:
         for reader in readers:
             if reader is not None:
                 await reader.close()
+
+    @asynccontextmanager
+    async def _dropping_what_fails(self) -> AsyncIterator[None]:
+        """Start over with new connections after an error: a reader whose background task died stays dead."""
+        try:
+            yield
+        except KafkaError:
+            await self.close()
+            raise
 
     async def _read_to(self, end_offset: int) -> Generations:
         reader = await self._log()
@@ -122,6 +135,7 @@ class GenerationWatch:
 
     async def _log(self) -> LogReader:
         if self._reader is None:
+            self._seen = Generations()
             reader = await LogReader.open(self._settings, is_patient=self._is_patient)
             try:
                 await reader.assign_from_beginning([CONTROL])

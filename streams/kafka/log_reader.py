@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
+from aiokafka.errors import CorruptRecordException, KafkaConnectionError, KafkaError
 from aiokafka.structs import TopicPartition
 
 from streams.kafka import clients
@@ -80,8 +81,11 @@ class LogReader:
         """Return what has been fetched; waits up to `timeout_seconds` for something, then returns an empty list.
 
         Silent through an outage of the broker. Raises `OffsetOutOfRangeError` where a position is not in the log,
-        another `KafkaError` for damaged bytes.
+        `CorruptRecordException` for damaged bytes, `KafkaConnectionError` where this reader is of no use any more.
         """
+        fetching = self._consumer._fetcher._fetch_task  # noqa: SLF001 - see the module's docstring
+        if fetching.done():
+            raise KafkaConnectionError("aiokafka's fetcher has died")
         batches = self._take()
         if not batches:
             waiter = self._consumer._fetcher._create_fetch_waiter()  # noqa: SLF001 - see the module's docstring
@@ -103,7 +107,12 @@ class LogReader:
                 fetched.check_raise()
             if fetched.check_assignment(full) and fetched.has_more():
                 tp = TopicPartition(full.topic.removeprefix(self._prefix), full.partition)
-                batches += unpack(tp.topic, tp.partition, fetched._partition_records)  # noqa: SLF001
+                try:
+                    batches += unpack(tp.topic, tp.partition, fetched._partition_records)  # noqa: SLF001
+                except KafkaError:
+                    raise
+                except Exception as error:
+                    raise CorruptRecordException(f"{tp.topic} partition {tp.partition}: {error!r}") from error
                 fetched._update_position()  # noqa: SLF001
                 self.positions[tp] = fetched._partition_records.next_fetch_offset  # noqa: SLF001
         return batches

@@ -6,16 +6,19 @@ whatever its log holds at that moment is all there is.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from streams.domain.pages import decode_cursor
 from streams.engine.checkpoint import Restored, UnreadableError
+from streams.kafka import clients
 from streams.kafka.ledger_keys import Kind, parse_key
 from streams.kafka.log_reader import LogReader
 from streams.kafka.topics import LEDGER, SEEN
@@ -90,24 +93,34 @@ async def read_back(settings: Settings, partition: int, generation: str, *, skip
     Waits through an outage of the broker. Raises `UnreadableError` for damaged records, where the log changes under
     the reader again and again, and, unless it `skips_strange`, for records that are none of this program's version.
     """
-    for _attempt in range(ATTEMPTS):
-        reader = await LogReader.open(settings)
-        ends = await LogReader.open(settings, is_committed_only=False)
+    spoilt = 0
+    while True:
         try:
-            newest = await _read(reader, ends, partition, generation)
+            newest = await _read_once(settings, partition, generation)
+        except (CorruptRecordException, OffsetOutOfRangeError) as error:
+            # Damaged on the way perhaps, or the topic is being made again.
+            spoilt += 1
+            if spoilt == ATTEMPTS:
+                raise UnreadableError(f"ledger of partition {partition}: {error!r}") from error
+            log.warning("reading the ledger again", extra={"partition": partition, "error": repr(error)})
+        except (KafkaError, OSError, TimeoutError) as error:
+            if clients.is_permanent(error):
+                raise UnreadableError(f"ledger of partition {partition}: {error!r}") from error
+            log.warning("waiting for the broker", extra={"for": f"ledger of {partition}", "error": repr(error)})
+        else:
             if newest.strange and not skips_strange:
                 raise UnreadableError(next(iter(newest.strange.values())))
             return Found(Restored(newest.pages, newest.seen), _read_to(partition, newest), newest.others)
-        except OffsetOutOfRangeError as error:
-            log.warning("the ledger's log moved while it was read", extra={"partition": partition, "error": str(error)})
-        except KafkaError as error:
-            if not error.retriable:
-                raise UnreadableError(f"ledger of partition {partition}: {error!r}") from error
-            log.warning("reading the ledger again", extra={"partition": partition, "error": repr(error)})
-        finally:
-            await reader.close()
-            await ends.close()
-    raise UnreadableError(f"ledger of partition {partition}: could not be read in {ATTEMPTS} attempts")
+        await asyncio.sleep(clients.RETRY_SECONDS)
+
+
+async def _read_once(settings: Settings, partition: int, generation: str) -> _Newest:
+    async with AsyncExitStack() as stack:
+        reader = await LogReader.open(settings)
+        stack.push_async_callback(reader.close)
+        ends = await LogReader.open(settings, is_committed_only=False)
+        stack.push_async_callback(ends.close)
+        return await _read(reader, ends, partition, generation)
 
 
 async def _read(reader: LogReader, ends: LogReader, partition: int, generation: str) -> _Newest:

@@ -87,7 +87,8 @@ class KafkaLedgerStore:
         """Become the only writer of `partition` in `generation`; every older owner is fenced from now on.
 
         Waits through an outage of the broker. Raises `FencedError` where `generation` is not current any more (ask
-        `generations` and fence again), `UnreadableError` where the broker refuses for good.
+        `generations` and fence again), `UnreadableError` where the broker refuses for good, another `KafkaError` where
+        it went away in between: try again.
         """
         try:
             producer = await clients.start_producer(
@@ -101,7 +102,9 @@ class KafkaLedgerStore:
                 await clients.stop(producer)
                 raise
         except KafkaError as error:
-            raise UnreadableError(f"the broker refuses: {error!r}") from error
+            if clients.is_permanent(error):
+                raise UnreadableError(f"the broker refuses: {error!r}") from error
+            raise
         topics = frozenset(topic for topic, number in remade if number == partition)
         return KafkaPartitionStore(self._context, producer, partition, generation, topics)
 

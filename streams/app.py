@@ -193,6 +193,11 @@ def _as_error(failure: BaseException) -> FestivalError:
         )
     if isinstance(failure, KafkaConnectionError):
         return UnreachableError(f"Kafka is not reachable: {failure}; check --broker")
+    if isinstance(failure, KafkaError):
+        return UsageError(
+            f"Kafka refuses this worker: {failure or type(failure).__name__}. Check its access rights, and "
+            f"FESTIVAL_SESSION_TIMEOUT_MS against the broker's group.min.session.timeout.ms"
+        )
     return FailStopError(f"the worker cannot go on: {failure!r}; start it again")
 
 

@@ -164,6 +164,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         for task in (consumer._coordinator._coordination_task, consumer._fetcher._fetch_task):
             if task.done() and not task.cancelled():
                 task.result()
+        # The coordinator stands still until somebody takes note of the error, such as a refused session timeout.
+        if consumer._coordinator._pending_exception is not None:
+            raise consumer._coordinator._pending_exception
 
     async def _in_thread(self, coroutine: Coroutine[Any, Any, T]) -> T:
         # Not Faust's method queue: it has two places, one of which a waiting fetch would take, and drops cancellation.

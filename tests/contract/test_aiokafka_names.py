@@ -51,7 +51,7 @@ def test_the_versions_are_those_that_were_read() -> None:
             ],
         ),
         (AIOKafkaConsumer, ["_fetcher", "_subscription", "_coordinator", "_closed"]),
-        (GroupCoordinator, ["_coordination_task", "generation"]),
+        (GroupCoordinator, ["_coordination_task", "_pending_exception", "generation"]),
         (SubscriptionState, ["fetch_context", "is_assigned", "subscription"]),
         (TopicPartitionState, ["position", "has_valid_position", "lso"]),
     ],

@@ -138,7 +138,7 @@ async def test_a_worker_that_crashes_at_any_step_of_a_checkpoint_counts_every_ev
         await _exact(settings, load)
 
 
-@pytest.mark.parametrize("is_killed", [True, False])
+@pytest.mark.parametrize("is_killed", [True, pytest.param(False, marks=pytest.mark.long)])
 async def test_a_broker_that_goes_away_under_load_costs_no_event(
     prefix: str, tmp_path: Path, *, is_killed: bool
 ) -> None:

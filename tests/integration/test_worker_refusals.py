@@ -67,6 +67,17 @@ async def test_a_broker_that_is_not_there_is_told_at_once(tmp_path: Path) -> Non
     assert "127.0.0.1:1" in done.stderr
 
 
+async def test_what_the_group_refuses_ends_the_worker(kafka: str, prefix: str, tmp_path: Path) -> None:
+    """A session timeout below the broker's bound: exit 2, where it would wait in silence for ever."""
+    settings = await w.prepare(kafka, prefix, tmp_path)
+    worker = w.WorkerProcess(settings, "one", {"FESTIVAL_SESSION_TIMEOUT_MS": "1000"})
+    with w.ended(worker):
+        worker.start()
+        await w.eventually("refused", worker.has_ended)
+        assert worker.process.returncode == REFUSED
+        assert "FESTIVAL_SESSION_TIMEOUT_MS" in worker.log()
+
+
 async def test_a_worker_under_other_declarations_is_refused(kafka: str, prefix: str, tmp_path: Path) -> None:
     """Exit 2, naming the difference; the ledger stays as it was."""
     settings = await w.prepare(kafka, prefix, tmp_path)

@@ -352,7 +352,8 @@ class Ownership:
 
     def _fail(self, what: str, error: Exception) -> None:
         """Throw away the ledger in memory; `_live` takes over afresh."""
-        self.counting.status.checkpoint_failed()
+        if self.processor is not None:
+            self.counting.status.checkpoint_failed()  # else it was a takeover
         detail = str(error) or type(error).__name__
         log.warning("partition given up, %s: %s", what, detail, extra={"partition": self.partition})
         self._discard()

@@ -42,8 +42,8 @@ TICK_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 TURNS = 8
 """Turns of the event loop left to others after each batch; an idle one costs 5 µs."""
-GENERATION_TICKS = 3
-"""A recount that switched generations is noticed after this many ticks."""
+GENERATION_SECONDS = 3.0
+"""After so long a recount that switched generations is noticed."""
 
 
 class Store(Protocol):
@@ -185,19 +185,23 @@ class Worker:
 
     async def watch(self) -> None:
         """Look after the ownerships until cancelled: holes at the tail, dead tasks of aiokafka, a new generation."""
-        ticks = 0
+        try:
+            # Two loops: asking for the generation waits while the broker is away.
+            await asyncio.gather(self._watch_partitions(), self._watch_generation())
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody looks after the worker any more
+            self.fail(error)
+
+    async def _watch_partitions(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            ticks += 1
-            try:
-                self._source.check()
-                for ownership in self._ownerships.values():
-                    ownership.tick()
-                if ticks % GENERATION_TICKS == 0:
-                    await self._follow_generation()
-            except Exception as error:  # noqa: BLE001 - whatever it is, nobody looks after the worker any more
-                self.fail(error)
-                return
+            self._source.check()
+            for ownership in self._ownerships.values():
+                ownership.tick()
+
+    async def _watch_generation(self) -> None:
+        while True:
+            await asyncio.sleep(GENERATION_SECONDS)
+            await self._follow_generation()
 
     async def stop(self) -> None:
         """Make the final checkpoints and give all partitions up; bounded by the time a checkpoint may take."""

@@ -81,6 +81,10 @@ def configure(level: str = "info", fmt: str = "text", stream: TextIO | None = No
     handler.addFilter(FloodFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    # Their information is for their developers: a command that prints one answer would print ten lines of it.
+    threshold = logging.NOTSET if level == "debug" else max(logging.WARNING, logging.getLogger().level)
+    for library in FLOODING:
+        logging.getLogger(library).setLevel(threshold)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -1,12 +1,13 @@
 """The `festival` command: finds its subcommands, and turns every ending into an exit status (contract 3).
 
-A subcommand NAME is the click command `command` in `streams/cli/NAME.py`, imported when it is asked for: `festival
-topics` must not wait for the database of `festival audit`.
+A subcommand NAME is the click command `command` in `streams/cli/NAME.py` (`import_.py` for `import`, a word of the
+language), imported when it is asked for: `festival topics` must not wait for the database of `festival audit`.
 """
 
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ COMMANDS = {
     "worker": "Count: one worker, more of them share the partitions.",
     "board": "The read-only HTTP server.",
     "replay": "A deterministic load onto the topics.",
+    "import": "Orders out of CSV, NDJSON or Parquet files onto the topic.",
     "totals": "The committed totals.",
     "audit": "Recount the topics by an independent path and compare.",
     "recount": "A new generation of the ledger from the beginning of the log.",
@@ -47,7 +49,8 @@ class Commands(click.Group):
         """Return the command, None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"streams.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command = importlib.import_module(f"streams.cli.{module}").command
         assert isinstance(command, click.Command), cmd_name
         return command
 

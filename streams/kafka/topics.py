@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SOURCES = ("orders", "payments", "parcels", "recycling")
 LEDGER = "festival.ledger"
 SEEN = "festival.seen"
+IMPORTS = "festival.imports"
 
 DEFAULT_PARTITIONS = 4
 """Partitions bound the number of workers, and each costs a transaction per checkpoint: 4 take 11 ms, 32 take 67."""
@@ -127,6 +128,9 @@ def _specs(settings: Settings) -> list[_Spec]:
         specs.append(_Spec(settings.prefix + rejected_topic(source), rejected, {"cleanup.policy": "delete"}, {}))
     bounds = {"min.compaction.lag.ms": COMPACTION_LAG_MS}
     specs += [_Spec(settings.prefix + name, ledger, ledger_exact, bounds) for name in (LEDGER, SEEN)]
+    # Deleted progress would be a file imported twice.
+    imports = {**ledger_exact, "segment.bytes": str(SEGMENT_BYTES)}
+    specs.append(_Spec(settings.prefix + IMPORTS, imports, ledger_exact, {}))
     return specs
 
 

@@ -1,0 +1,188 @@
+"""`festival import`: orders out of files onto the topic, each row once."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from streams.board.text import amount_text
+from streams.cli.options import json_option, settings_options
+from streams.cli.progress import progress
+from streams.cli.replay import INTERRUPTED, stop_on_signals
+from streams.engine.clock import SystemClock
+from streams.errors import FestivalError, UsageError
+from streams.festivals import load_festivals
+from streams.kafka import address
+from streams.kafka.topics import check_topics
+from streams.replay.imports import run
+from streams.replay.imports.files import look_at
+from streams.replay.imports.mapping import NO_MAPPING, parse_mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from threading import Event
+
+    from streams.cli.progress import Bar
+    from streams.domain.festivals import Festival
+    from streams.replay.imports.files import FileContent
+    from streams.replay.imports.mapping import FileMapping
+    from streams.replay.imports.progress import BadRow
+    from streams.settings import Settings
+
+BAD_ROWS_TOLD = 20
+LARGE_BYTES = 100_000_000
+"""A file from here on takes a second or more to be looked at, which a progress bar explains."""
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--map", "map_file", type=click.Path(path_type=Path, dir_okay=False), help="Which column is which field.")
+@click.option("--again", is_flag=True, help="Send the rows of a file once more that was imported to its end before.")
+@click.option("--check", "is_check", is_flag=True, help="Read and convert everything, send nothing; needs no Kafka.")
+@json_option
+@settings_options
+def command(
+    settings: Settings, files: Sequence[Path], map_file: Path | None, *, again: bool, is_check: bool, as_json: bool
+) -> int:
+    """Send orders out of CSV, NDJSON or Parquet files to Kafka, each row once.
+
+    Killed and started again it goes on behind the last row that was committed; a file that is imported already, by
+    its content and mapping, is not sent again. Bad rows are listed and not sent: then the exit status is 1.
+    """
+    festivals = load_festivals(settings.festivals_dir)
+    mapping = _mapping(map_file, festivals)
+    partitions = 0
+    if not is_check:
+        settings = dataclasses.replace(settings, broker=address.resolve(settings))
+        partitions = asyncio.run(check_topics(settings))
+    wanted = [run.FileImport(_content(path), mapping, tuple(festivals.values()), again) for path in files]
+    for one in wanted:
+        # Before the first row is sent, all files are known to have the columns.
+        run.conversion_of(one, 1)
+    done: list[run.Imported] = []
+    with stop_on_signals() as stop:
+        try:
+            done.extend(
+                _import(one, settings, partitions, stop, is_check=is_check) for one in wanted if not stop.is_set()
+            )
+        except FestivalError:
+            _print(done, as_json=as_json)
+            raise
+    _print(done, as_json=as_json)
+    if stop.is_set():
+        return INTERRUPTED
+    return 1 if any(one.progress.bad_count for one in done) else 0
+
+
+def _mapping(path: Path | None, festivals: dict[str, Festival]) -> FileMapping:
+    if path is None:
+        return NO_MAPPING
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--map: {path} cannot be read: {error}") from error
+    return parse_mapping(text, str(path), festivals)
+
+
+def _content(path: Path) -> FileContent:
+    size = path.stat().st_size if path.exists() else 0
+    if size < LARGE_BYTES:
+        return look_at(path)
+    with progress(f"looking at {path.name}", size, "bytes") as bar:
+        return look_at(path, bar.advance)
+
+
+def _import(
+    wanted: run.FileImport, settings: Settings, partitions: int, stop: Event, *, is_check: bool
+) -> run.Imported:
+    with _Telling(wanted.content.path, stop) as telling:
+        if is_check:
+            return run.check_file(wanted, SystemClock(), telling)
+        return asyncio.run(run.import_file(wanted, settings, partitions, SystemClock(), telling))
+
+
+class _Telling(run.Listener):
+    """A progress bar, and the first bad rows, on stderr."""
+
+    def __init__(self, path: Path, stop: Event) -> None:
+        self._path = path
+        self._stop = stop
+        self._stack = ExitStack()
+        self._bar: Bar | None = None
+        self._bad = 0
+
+    def __enter__(self) -> Self:
+        self._stack.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+        if self._bad > BAD_ROWS_TOLD:
+            click.echo(f"{self._path}: {self._bad - BAD_ROWS_TOLD:,} more bad rows", err=True)
+
+    def begins(self, rows: int | None, done: int, imported: run.FileImport) -> None:
+        title = f"{imported.content.path.name} from row {done + 1:,}" if done else imported.content.path.name
+        total = max(rows - done, 0) if rows is not None else None
+        self._bar = self._stack.enter_context(progress(title, total, "rows"))
+
+    def advances(self, rows: int) -> None:
+        assert self._bar is not None
+        self._bar.advance(rows)
+
+    def finds_bad(self, row: BadRow) -> None:
+        self._bad += 1
+        if self._bad <= BAD_ROWS_TOLD:
+            click.echo(f"{self._path}: {_place(row)}: {row.detail} ({row.reason})", err=True)
+
+    def is_stopped(self) -> bool:
+        return self._stop.is_set()
+
+
+def _place(row: BadRow) -> str:
+    return f"row {row.row}" if row.line is None else f"row {row.row} (line {row.line})"
+
+
+def _print(done: Sequence[run.Imported], *, as_json: bool) -> None:
+    if as_json:
+        sums = {
+            "rows": sum(one.progress.rows for one in done),
+            "sent": sum(one.progress.sent for one in done),
+            "bad": sum(one.progress.bad_count for one in done),
+            "left_out": sum(sum(one.progress.left_out.values()) for one in done),
+        }
+        click.echo(json.dumps({**sums, "files": [one.document() for one in done]}, ensure_ascii=False))
+        return
+    for one in done:
+        for line in _lines(one):
+            click.echo(line)
+
+
+def _lines(one: run.Imported) -> Iterable[str]:
+    found = one.progress
+    parts = [f"{found.sent:,} {'good' if one.state == run.CHECKED else 'sent'}"]
+    parts += [f"{count:,} left out ({why})" for why, count in sorted(found.left_out.items())]
+    parts += [f"{count:,} bad ({reason})" for reason, count in sorted(found.bad.items())]
+    again = f", run {found.run}" if found.run > 1 else ""
+    yield f"{one.file}: {one.state}{again}: {found.rows:,} rows: {', '.join(parts)}"
+    if one.state == run.DONE_BEFORE:
+        yield "  nothing was sent now; --again sends the rows once more, as new orders"
+        for row in one.bad_rows[:BAD_ROWS_TOLD]:
+            yield f"  bad: {_place(row)}: {row.detail} ({row.reason})"
+    if one.state == run.INTERRUPTED:
+        yield "  the same command goes on behind the last of these rows"
+    if one.other_mappings:
+        yield "  orders of this file were sent before, with another mapping: those count as well"
+    for festival, sums in found.festivals.items():
+        cancelled = f", {sums['cancelled']:,} cancelled" if sums["cancelled"] else ""
+        yield f"  {festival}: {sums['orders']:,} orders{cancelled}"
+        for currency, money in sums["money"].items():
+            amounts = ", ".join(f"{name} {amount_text(minor, currency)}" for name, minor in money.items() if minor)
+            yield f"    {currency}: {amounts or '0'}"
+    if found.sent and not found.festivals:
+        yield "  none of these orders falls into a festival: see `fit` in docs/import.md"

@@ -1,0 +1,1 @@
+"""Orders out of files: CSV, NDJSON and Parquet onto `orders`, each row once, however often the import is killed."""

@@ -1,7 +1,7 @@
 """Reads whole partitions as record batches, without a group: the ledger by its readers, the sources by a recount.
 
 Topics are named without prefix on this side. The private aiokafka names used are those of the batch transport, held
-by tests/contract/test_aiokafka_names.py.
+by tests/contract/test_ledger_names.py.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ from streams.kafka.transport import GROUP, BatchApp, ConsumerOnly, NoTables
 from streams.kafka.worker import FailStopError, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from streams.domain.festivals import Festival
@@ -57,8 +58,9 @@ class WorkerParts:
     status: WorkerStatus
 
 
-Service = "Callable[[WorkerParts], AbstractAsyncContextManager[object]]"
-"""Entered before the group is joined, left after the final checkpoints."""
+if TYPE_CHECKING:
+    Service = Callable[[WorkerParts], AbstractAsyncContextManager[object]]
+    """Entered before the group is joined, left after the final checkpoints."""
 
 
 def declare(settings: Settings) -> tuple[dict[str, Festival], Declarations]:
@@ -91,10 +93,10 @@ def build_app(settings: Settings, directory: Path) -> BatchApp:
     return app
 
 
-async def run_worker(settings: Settings, services: Sequence[Any] = ()) -> int:
+async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> int:
     """Count until SIGTERM or SIGINT, return 0; raises `FestivalError` for whatever ends the worker before.
 
-    `services` are `Service`s: called with `WorkerParts`, they give an asynchronous context.
+    `services` run beside the counting; HTTP is one.
     """
     festivals, declarations = declare(settings)
     claim = claim_name(settings)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("festival.kafka")
 
 RETRY_SECONDS = 0.5
-TELL_EVERY = 20
-"""Failed attempts between two log lines: one line in ten seconds of an outage."""
+TELL_SECONDS = 10.0
+"""Between two log lines of an outage, of all clients together: a worker may have a hundred."""
 STOP_SECONDS = 2.0
 """A producer that was fenced, or whose broker is gone, would flush for ever."""
 MAX_BATCH_BYTES = 900 * 1024
@@ -42,6 +42,25 @@ PERMANENT = (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
+
+
+class Outage:
+    """Tells that somebody waits for the broker, now and then, however many wait."""
+
+    def __init__(self) -> None:
+        """Begin without having told anything."""
+        self._quiet_until = 0.0
+
+    def tell(self, what: str, error: BaseException) -> None:
+        """Log that `what` is waited for, unless something was told a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + TELL_SECONDS
+            log.warning("waiting for the broker", extra={"for": what, "error": repr(error)})
+
+
+outage = Outage()
+"""Of this process."""
 
 
 class _Client(Protocol):
@@ -131,7 +150,6 @@ def _look_at(task: asyncio.Future[None]) -> None:
 
 
 async def _start(make: Callable[[], C], what: str, *, is_patient: bool = True) -> C:
-    attempt = 0
     while True:
         client = make()
         try:
@@ -140,9 +158,7 @@ async def _start(make: Callable[[], C], what: str, *, is_patient: bool = True) -
             await stop(client)
             if not is_patient or is_permanent(error):
                 raise
-            if attempt % TELL_EVERY == 0:
-                log.warning("waiting for the broker", extra={"for": what, "error": str(error)})
-            attempt += 1
+            outage.tell(what, error)
             await asyncio.sleep(RETRY_SECONDS)
         except BaseException:
             await stop(client)

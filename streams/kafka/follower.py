@@ -124,7 +124,9 @@ class LedgerFollower:
         if self._view is None:
             count = await reader.partition_count(LEDGER)
             if not count:
-                log.info("waiting for the topics: run `festival topics`")
+                if self._failures % TELL_EVERY == 0:
+                    log.info("waiting for the topics: run `festival topics`")
+                self._failures += 1
                 return
             partitions = [TopicPartition(LEDGER, p) for p in range(count)]
             self._ends = await reader.end_offsets(partitions)

@@ -106,7 +106,7 @@ async def read_back(settings: Settings, partition: int, generation: str, *, skip
         except (KafkaError, OSError, TimeoutError) as error:
             if clients.is_permanent(error):
                 raise UnreadableError(f"ledger of partition {partition}: {error!r}") from error
-            log.warning("waiting for the broker", extra={"for": f"ledger of {partition}", "error": repr(error)})
+            clients.outage.tell(f"the ledger of partition {partition}", error)
         else:
             if newest.strange and not skips_strange:
                 raise UnreadableError(next(iter(newest.strange.values())))

@@ -153,13 +153,21 @@ async def test_an_unknown_crash_step_is_a_usage_error(settings: Settings, monkey
         KafkaLedgerStore(settings)
 
 
-async def test_an_impatient_reader_gives_up_at_once_and_a_patient_one_waits_until_it_is_cancelled() -> None:
+async def test_an_impatient_reader_gives_up_at_once_and_patient_ones_wait_with_one_log_line_until_cancelled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     nowhere = Settings(broker=f"127.0.0.1:{any_free_port()}")
+    monkeypatch.setattr(clients, "outage", clients.Outage())
+    monkeypatch.setattr(clients, "RETRY_SECONDS", 0.05)
     with pytest.raises(KafkaConnectionError):
         await LogReader.open(nowhere, is_patient=False)
-    waiting = asyncio.create_task(KafkaLedgerStore(nowhere).fence(0, "g1"))
-    done, _ = await asyncio.wait([waiting], timeout=0.7)
+    waiting = [asyncio.create_task(KafkaLedgerStore(nowhere).fence(partition, "g1")) for partition in range(4)]
+    done, _ = await asyncio.wait(waiting, timeout=0.7)
     assert not done
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
+    for task in waiting:
+        task.cancel()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 4
+    assert [record.getMessage() for record in caplog.records if record.name == "festival.kafka"] == [
+        "waiting for the broker"
+    ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streams.audit.workbook import Workbook
 
 OUTCOMES = ("rejected", "duplicate", "counted", "expired", "outside", "late")
-PAGES_AT_ONCE = 2_000
+PAGES_AT_ONCE = 500
 """Pages handed to DuckDB in one insert: many are small."""
 
 

@@ -154,7 +154,7 @@ def mutated_records(draw: st.DrawFn) -> tuple[str, bytes]:
     return topic, value
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(mutated_records())
 def test_mutated_records_get_the_same_verdict_twice(record: tuple[str, bytes]) -> None:
     """Whatever is done to a valid record."""

@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import signal
+import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -141,19 +142,21 @@ async def _serve(app: BatchApp, worker: Worker) -> int:
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     failure: BaseException | None = None
-    try:
-        waiting: set[asyncio.Future[Any]] = {worker.failure, crashed, signalled, starting}
-        while failure is None and not stopped.is_set():
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            failure = _failure(app, worker, starting, crashed)
-            waiting.discard(starting)
-        log.info("worker stops", extra={"reason": "signal" if failure is None else repr(failure)})
-        await asyncio.wait_for(_stop(app, worker, [starting, crashed, watching, signalled]), STOP_SECONDS)
-    except TimeoutError:
-        log.warning("the stop took longer than %d s: ending at once, nothing is lost", STOP_SECONDS)
-        _end_now(_as_error(failure).exit_status if failure is not None else 0)
-    if failure is not None:
-        raise _as_error(failure) from failure
+    waiting: set[asyncio.Future[Any]] = {worker.failure, crashed, signalled, starting}
+    while failure is None and not stopped.is_set():
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        failure = _failure(app, worker, starting, crashed)
+        waiting.discard(starting)
+    log.info("worker stops", extra={"reason": "signal" if failure is None else repr(failure)})
+    error = _as_error(failure) if failure is not None else None
+    # A thread, as the stop of Faust's consumer blocks the loop until its own thread has ended.
+    limit = threading.Timer(STOP_SECONDS, _end_now, [error.exit_status if error is not None else 0, str(error or "")])
+    limit.daemon = True
+    limit.start()
+    await _stop(app, worker, [starting, crashed, watching, signalled])
+    limit.cancel()
+    if error is not None:
+        raise error from failure
     return 0
 
 
@@ -203,7 +206,10 @@ def _as_error(failure: BaseException) -> FestivalError:
     return FailStopError(f"the worker cannot go on: {failure!r}; start it again")
 
 
-def _end_now(status: int) -> None:
-    """End the process without waiting for threads that a broker keeps busy."""
+def _end_now(status: int, problem: str) -> None:
+    """End the process without waiting for clients that a broker keeps busy."""
+    log.warning("the stop took longer than %d s: ending at once, nothing is lost", STOP_SECONDS)
+    if problem:
+        log.error(problem)
     logging.shutdown()
     os._exit(status)

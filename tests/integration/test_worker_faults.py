@@ -44,12 +44,14 @@ async def test_a_worker_killed_under_load_counts_every_event_once(
     instants = random.Random(kills)  # noqa: S311
     with w.ended(worker):
         worker.start()
-        producing = asyncio.create_task(load.run(3_000, 5 + 5 * kills))
+        producing = asyncio.create_task(load.run(3_000, 30 * kills))
         for kill in range(kills):
             await worker.counting(w.PARTITIONS * (kill + 1))
             await asyncio.sleep(2 * instants.random())
             worker.kill()
             worker.start()
+        await worker.counting(w.PARTITIONS * (kills + 1))
+        load.end()
         await producing
         await _exact(settings, load)
         assert worker.stop() == 0
@@ -62,7 +64,7 @@ async def test_workers_that_join_leave_and_die_share_the_count(kafka: str, prefi
     load = w.Load(settings)
     with w.ended(one, two, three):
         one.start()
-        producing = asyncio.create_task(load.run(2_000, 24))
+        producing = asyncio.create_task(load.run(2_000, 240))
         await one.counting(w.PARTITIONS)
         two.start()
         await two.counting(1)
@@ -70,7 +72,10 @@ async def test_workers_that_join_leave_and_die_share_the_count(kafka: str, prefi
         await three.counting(1)
         await asyncio.sleep(1)
         assert two.stop() == 0
+        others = three.takeovers
         one.kill()
+        await three.counting(others + 1)
+        load.end()
         await producing
         await _exact(settings, load)
 
@@ -87,7 +92,7 @@ async def test_a_worker_that_stood_still_is_fenced_and_takes_part_again(
         other.start()
         await zombie.counting(1)
         await other.counting(1)
-        producing = asyncio.create_task(load.run(2_000, 30))
+        producing = asyncio.create_task(load.run(2_000, 240))
         await asyncio.sleep(3)
         zombies, others = zombie.takeovers, other.takeovers
         zombie.signal(signal.SIGSTOP)
@@ -95,6 +100,7 @@ async def test_a_worker_that_stood_still_is_fenced_and_takes_part_again(
         await asyncio.sleep(1)
         zombie.signal(signal.SIGCONT)
         await zombie.counting(zombies + 1)
+        load.end()
         await producing
         await _exact(settings, load)
         assert zombie.stop() == 0
@@ -124,7 +130,7 @@ async def test_a_worker_that_crashes_at_any_step_of_a_checkpoint_counts_every_ev
     """The process dies at one step after the other, always under load."""
     settings = await w.prepare(kafka, prefix, tmp_path)
     load = w.Load(settings)
-    producing = asyncio.create_task(load.run(1_000, 75))
+    producing = asyncio.create_task(load.run(1_000, 240))
     for step in Step:
         worker = w.WorkerProcess(settings, "one", {"FESTIVAL_CRASH_AT": f"{step}:9"})
         with w.ended(worker):
@@ -134,6 +140,7 @@ async def test_a_worker_that_crashes_at_any_step_of_a_checkpoint_counts_every_ev
     worker = w.WorkerProcess(settings, "one")
     with w.ended(worker):
         worker.start()
+        load.end()
         await producing
         await _exact(settings, load)
 
@@ -156,11 +163,13 @@ async def test_a_broker_that_goes_away_under_load_costs_no_event(
             two.start()
             await one.counting(1)
             await two.counting(1)
-            producing = asyncio.create_task(load.run(1_000, 25))
+            producing = asyncio.create_task(load.run(1_000, 240))
             await asyncio.sleep(4)
             await asyncio.to_thread(broker.kill if is_killed else broker.stop)
             await asyncio.sleep(4)
             await asyncio.to_thread(broker.start)
+            await asyncio.sleep(3)
+            load.end()
             await producing
             await w.counted_up(settings, 90)
             counted = await w.assert_exact(settings)

@@ -119,18 +119,23 @@ class Load:
         """Produce nothing yet."""
         self.settings = settings
         self.sent = 0
+        self._is_ended = False
         self._random = random.Random(seed)  # noqa: S311 - a load, not a secret
         self._recent: list[tuple[str, int, bytes]] = []
 
+    def end(self) -> None:
+        """Let `run` come to its end."""
+        self._is_ended = True
+
     async def run(self, events_per_second: int, seconds: float) -> None:
-        """Produce for some seconds; every record is acknowledged when it returns."""
+        """Produce for some seconds, or until `end`; every record is acknowledged when it returns."""
         producer = AIOKafkaProducer(**self.settings.client_options(), compression_type="lz4", linger_ms=20)
         await producer.start()
         try:
             started, last = time.monotonic(), time.monotonic() + seconds
             sends = []
             sent = 0
-            while (now := time.monotonic()) < last:
+            while (now := time.monotonic()) < last and not self._is_ended:
                 while sent < (now - started) * events_per_second:
                     topic, partition, value = self.next_record()
                     sends.append(await producer.send(self.settings.prefix + topic, value, partition=partition))

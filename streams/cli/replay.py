@@ -120,21 +120,16 @@ def command(  # noqa: PLR0917 - click passes names
     rejected records; what was not acknowledged is listed as unknown. Ctrl-C stops and still writes the tally.
     """
     festivals = load_festivals(settings.festivals_dir)
-    festival = chosen_festival(festivals, festival_id)
-    partitions = asyncio.run(check_topics(settings))
     load = festival_load(
-        festival,
+        chosen_festival(festivals, festival_id),
         SystemClock().now_ms(),
         orders=orders,
-        partitions=partitions,
+        partitions=asyncio.run(check_topics(settings)),
         seed=seed,
-        facts=tuple(fact for fact in FACTS if fact in facts.split(",")),
+        facts=tuple(dict.fromkeys(facts.split(","))),
         shares=shares,
     )
-    if seconds is not None:
-        if speed is not None:
-            raise UsageError("--seconds and --speed exclude each other")
-        speed = Fraction(load.seconds) / Fraction(str(seconds))
+    speed = _speed(load, speed, seconds)
     sending = Sending(
         settings,
         tuple(festivals.values()),
@@ -148,6 +143,20 @@ def command(  # noqa: PLR0917 - click passes names
     if tally_file is not None:
         write_tally(tally_file, done.tally)
     _print(load, done, as_json=as_json)
+    return _status(done)
+
+
+def _speed(load: Load, speed: Fraction | None, seconds: float | None) -> Fraction | None:
+    """Return the speed out of the two options for it."""
+    if seconds is None:
+        return speed
+    if speed is not None:
+        raise UsageError("--seconds and --speed exclude each other")
+    return Fraction(load.seconds) / Fraction(str(seconds))
+
+
+def _status(done: Replayed) -> int:
+    """Return the exit status; raises `UnreachableError` where Kafka did not take everything."""
     if done.error is not None:
         raise UnreachableError(
             f"Kafka did not take everything: {done.error}. The tally holds what it acknowledged, and lists the rest "

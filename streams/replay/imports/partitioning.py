@@ -29,7 +29,7 @@ def partitions_of(keys: Sequence[bytes], partitions: int) -> list[int]:
         by_length[len(key)].append(index)
     found = np.empty(len(keys), dtype=np.int64)
     for length, indexes in by_length.items():
-        text = np.frombuffer(b"".join([keys[index] for index in indexes]), dtype=np.uint8).reshape(-1, length)
+        text = np.frombuffer(b"".join([keys[index] for index in indexes]), dtype=np.uint8).reshape(len(indexes), length)
         found[indexes] = (_murmur2(text) & _POSITIVE) % np.uint32(partitions)
     chosen: list[int] = found.tolist()
     return chosen

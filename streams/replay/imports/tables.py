@@ -259,6 +259,8 @@ class ParquetTable:
         kind = self._types[column]
         if kind == "TIMESTAMP WITH TIME ZONE":
             return f"make_timestamp(epoch_us({name}))"
+        if kind == "TIMESTAMP_NS":
+            return f"make_timestamp(epoch_ns({name}) // 1000)"  # a cast would round, at worst into the next second
         if kind.startswith(("TIMESTAMP", "DATE")):
             return f"CAST({name} AS TIMESTAMP)"
         is_number = kind.endswith(("INT", "INTEGER", "FLOAT", "DOUBLE")) or kind.startswith("DECIMAL")

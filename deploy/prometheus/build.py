@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 SOURCE = HERE / "source"
 RULES = HERE / "rules"
 TESTS = HERE / "tests"
+RUNBOOK_INDEX = HERE.parents[1] / "docs" / "runbooks" / "README.md"
 RUNBOOKS = "https://runbooks.example.org/festival-streams"
 """Where your people on call find docs/runbooks: set it, and build."""
 WRITTEN = "# Written by `python -m deploy.prometheus.build` from source/ and thresholds.toml.\n"
@@ -25,7 +26,33 @@ _DURATION = r"(?:\d+(?:ms|[dhms]))+"
 _PLACE = re.compile(r"\$\{(\w+)(:percent)?\}")
 _WINDOW = re.compile(rf"(\[|offset |(?:for|interval|timeout|wait|resend_delay): )({_DURATION})\b")
 _ALERT = re.compile(r"^ +(?:- alert|alertname): (\w+)$")
+_SEVERITY = re.compile(r"^ +severity: (\w+)$")
 _SUMMARY = re.compile(r"^ +summary: (.+)$")
+_INDEX = """# Runbooks
+
+Written by `python -m deploy.prometheus.build` from the alert rules and `deploy/prometheus/thresholds.toml`.
+
+An alert's page says what it means, whom it hurts, how to find the cause and how to end it. The commands are run where
+`festival` is installed (`.venv/bin/festival` in a checkout) with `FESTIVAL_BROKER` set, and `PROMETHEUS` and
+`ALERTMANAGER` are the addresses of those servers:
+
+```
+export FESTIVAL_BROKER=127.0.0.1:9092 WORKER=http://127.0.0.1:6066
+export PROMETHEUS=http://127.0.0.1:9090 ALERTMANAGER=http://127.0.0.1:9093
+```
+
+| alert | severity | summary |
+|---|---|---|
+{alerts}
+
+## Thresholds
+
+Set in one place, `deploy/prometheus/thresholds.toml`; after a change: `python -m deploy.prometheus.build`.
+
+| name | value | why |
+|---|---|---|
+{values}
+"""
 
 
 def milliseconds(duration: str) -> int:
@@ -75,7 +102,7 @@ def fill(text: str, values: dict[str, str | int | float], factor: int = 1) -> st
             return f"{RUNBOOKS}/{alert}.md"
         if name == "summary":
             return summary_of[alert]
-        if name.endswith("_seconds"):
+        if name not in values and name.endswith("_seconds"):
             seconds = milliseconds(str(values[name.removesuffix("_seconds")])) / 1000 / factor
             return f"{seconds:g}"
         value = values[name]
@@ -107,8 +134,25 @@ def tests() -> dict[str, str]:
     }
 
 
+def index() -> str:
+    """Return the page that lists all runbooks, and all thresholds with their reasons."""
+    severity: dict[str, str] = {}
+    alert = ""
+    for name, text in rules().items():
+        for line in text.splitlines() if name.endswith("_alerts.yml") else ():
+            if match := _ALERT.match(line):
+                alert = match[1]
+            elif match := _SEVERITY.match(line):
+                severity[alert] = match[1]
+    table = tomllib.loads((HERE / "thresholds.toml").read_text(encoding="utf-8"))
+    alerts = "\n".join(f"| [{name}]({name}.md) | {severity[name]} | {text} |" for name, text in summaries().items())
+    values = "\n".join(f"| `{name}` | {entry['value']} | {entry['why']} |" for name, entry in table.items())
+    return _INDEX.format(alerts=alerts, values=values)
+
+
 def main() -> None:
-    """Write the rules and their tests."""
+    """Write the rules, their tests and the index of runbooks."""
+    RUNBOOK_INDEX.write_text(index(), encoding="utf-8")
     for folder, files in ((RULES, rules()), (TESTS, tests())):
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")

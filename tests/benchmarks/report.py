@@ -31,7 +31,7 @@ def table(runs: Mapping[str, Sequence[Run]]) -> list[str]:
         rate = run.events_per_cpu_second
         wall = median([r.events_per_second for r in found])
         cells = (name, f"{run.events:,}", f"{rate:,.0f}", spread(found), f"{wall:,.0f}", f"{run.peak_rss_mb:,.0f}")
-        rows.append("| " + " | ".join((*cells, f"{rate / loop:.2f}", f"{rate / faust:.0f}")) + " |")
+        rows.append("| " + " | ".join((*cells, f"{rate / loop:.3f}", f"{rate / faust:.0f}")) + " |")
     return rows
 
 
@@ -50,7 +50,9 @@ def machine() -> str:
     info = os.popen("grep -m1 'model name' /proc/cpuinfo 2>/dev/null").read()  # noqa: S605, S607 - a fixed command
     cpu = info.partition(":")[2].strip() or cpu
     memory = psutil.virtual_memory().total / 2**30
-    return f"{os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, Python {platform.python_version()}, {platform.system()}"
+    load = f"load average at the end {os.getloadavg()[1]:.1f} (the benchmark's own is about 2)"
+    system = f"Python {platform.python_version()}, {platform.system()}"
+    return f"{os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, {system}, {load}"
 
 
 def live_rows(found: Mapping[str, Any], per_second: int) -> list[str]:

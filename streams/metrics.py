@@ -285,7 +285,19 @@ AUDIT_DIFFERENCE = Entry(
     "machines where no audit ran.",
 )
 AUDIT_TIME = Entry("streams_audit_timestamp_seconds", (), "When that audit ended.")
-PROCESS = (BUILD_INFO, COLLECT_SECONDS, COLLECT_FAILURES, START_TIME, KAFKA_CONTACT, AUDIT_DIFFERENCE, AUDIT_TIME)
+RESIDENT_MEMORY = Entry(
+    "streams_resident_memory_bytes", (), "Memory this process has in RAM; absent where the system does not tell."
+)
+PROCESS = (
+    BUILD_INFO,
+    COLLECT_SECONDS,
+    COLLECT_FAILURES,
+    START_TIME,
+    RESIDENT_MEMORY,
+    KAFKA_CONTACT,
+    AUDIT_DIFFERENCE,
+    AUDIT_TIME,
+)
 """From every process that serves `/metrics`."""
 CATALOGUE = (*LEDGER, *WORKER, *PROCESS)
 

@@ -64,6 +64,18 @@ if TYPE_CHECKING:
     """Entered before the group is joined, left after the final checkpoints."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What a worker did from its start to its end in order."""
+
+    worker: str
+    generation: str
+    events: dict[str, dict[str, int]]
+    """Committed records by topic and outcome."""
+    checkpoints: int
+    rebalances: int
+
+
 def declare(settings: Settings) -> tuple[dict[str, Festival], Declarations]:
     """Return the festivals and what decides a count under these settings; raises `UsageError`."""
     festivals = load_festivals(settings.festivals_dir)
@@ -94,8 +106,8 @@ def build_app(settings: Settings, directory: Path) -> BatchApp:
     return app
 
 
-async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> int:
-    """Count until SIGTERM or SIGINT, return 0; raises `FestivalError` for whatever ends the worker before.
+async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> WorkerReport:
+    """Count until SIGTERM or SIGINT; raises `FestivalError` for whatever ends the worker before.
 
     `services` run beside the counting; HTTP is one.
     """
@@ -116,7 +128,8 @@ async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> in
                 await stack.enter_async_context(service(WorkerParts(settings, festivals, declarations, status)))
             app = build_app(settings, claim.directory)
             worker = Worker(app, store, declarations, generation, status=status, clock=SystemClock())
-            return await _serve(app, worker)
+            await _serve(app, worker)
+            return _report(claim.name, worker)
     finally:
         claim.release()
 
@@ -128,7 +141,7 @@ async def _current_generation(store: Store) -> str:
         raise UnreachableError(f"the ledger cannot be read: {error}; check the broker") from error
 
 
-async def _serve(app: BatchApp, worker: Worker) -> int:
+async def _serve(app: BatchApp, worker: Worker) -> None:
     """Run the app until a signal, a failure or a crash; then stop in the order that loses no work."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -157,7 +170,14 @@ async def _serve(app: BatchApp, worker: Worker) -> int:
     limit.cancel()
     if error is not None:
         raise error from failure
-    return 0
+
+
+def _report(name: str, worker: Worker) -> WorkerReport:
+    snapshot = worker.status.snapshot()
+    events: dict[str, dict[str, int]] = {topic: {} for topic in worker.status.topics}
+    for (topic, outcome), records in snapshot.outcomes.items():
+        events[topic][outcome] = records
+    return WorkerReport(name, worker.generation, events, snapshot.checkpoints, snapshot.rebalances)
 
 
 def _told_already(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

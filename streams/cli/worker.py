@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 from typing import TYPE_CHECKING
 
 import click
 import uvloop
 
 from streams.app import run_worker
-from streams.cli.options import broker_options, web_options
+from streams.cli.options import broker_options, json_option, web_options
 from streams.serving import worker_web
 
 if TYPE_CHECKING:
@@ -22,14 +24,19 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Of this worker: its place in the group, locked on this machine. Default: made of host and web port.",
 )
+@json_option
 @web_options
 @broker_options
-def command(settings: Settings) -> int:
+def command(settings: Settings, *, as_json: bool) -> None:
     """Count the source topics into the ledger, until Ctrl-C or SIGTERM.
 
     Start more of them, on any machine, to share the partitions. A worker that is started again under its name within
     the session timeout gets its partitions back at once; one that leaves for good is missed after that timeout.
+
+    With --json the end prints what was committed, by topic and outcome.
     """
     # The policy, not a runner's loop: the consumer's thread makes a loop of its own.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    return asyncio.run(run_worker(settings, services=(worker_web,)))
+    report = asyncio.run(run_worker(settings, services=(worker_web,)))
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(report)))

@@ -183,6 +183,11 @@ class Worker:
         app.on_partitions_revoked.connect(revoked)
         app.on_partitions_assigned.connect(assigned)
 
+    @property
+    def generation(self) -> str:
+        """The generation of the ledger that is counted."""
+        return self._counting.generation
+
     async def watch(self) -> None:
         """Look after the ownerships until cancelled: holes at the tail, dead tasks of aiokafka, a new generation."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 from typing import TYPE_CHECKING
@@ -112,10 +113,14 @@ async def test_a_worker_that_ends_in_order_commits_what_it_counted(kafka: str, p
     settings = await w.prepare(kafka, prefix, tmp_path)
     worker, load = w.WorkerProcess(settings, "one"), w.Load(settings)
     with w.ended(worker):
-        worker.start()
+        worker.start("--json")
         await worker.counting(w.PARTITIONS)
         await load.run(3_000, 4)
         assert worker.stop() == 0
+        report = json.loads(worker.log().splitlines()[-1])
+        assert report["worker"] == "one"
+        assert report["checkpoints"] >= w.PARTITIONS
+        assert 0 < sum(sum(outcomes.values()) for outcomes in report["events"].values()) <= load.sent
         worker.start()
         await _exact(settings, load)
         restored = [line for line in worker.log().splitlines() if "partition restored" in line]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PARTITIONS = 4
 GENERATION = "g1"
-TOPICS = ("orders", "payments")
+TOPICS = declare(Settings())[1].topics
 START_MS = 1_573_401_600_000
 SPAN_MS = 600_000
 """Of event times: a few pages per checkpoint, as live."""
@@ -64,10 +64,10 @@ class WorkerProcess:
         assert self._process is not None, "not started"
         return self._process
 
-    def start(self) -> WorkerProcess:
+    def start(self, *options: str) -> WorkerProcess:
         """Start the process, which takes about two seconds to count."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "streams.cli", "worker", "--name", self.name, "--web-port", "0"]
+        command = [sys.executable, "-m", "streams.cli", "worker", "--name", self.name, "--web-port", "0", *options]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
         return self

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from streams.app import build_app
+from streams.domain.rollups import ROLLUPS
 from streams.engine.batch import RecordBatch
 from streams.engine.checkpoint import UnreadableError
 from streams.engine.clock import ManualClock
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOTH = ("orders", "payments")
+DECLARATIONS = declarations(rollups=tuple(rollup for rollup in ROLLUPS if rollup.fact in BOTH))
 
 
 class FakeSource:
@@ -88,7 +90,7 @@ class Bench:
         settings = Settings(broker="127.0.0.1:1", prefix="p-", name="one", checkpoint_interval_ms=3_600_000)
         self.app: Any = build_app(settings, directory)
         clock = ManualClock(START_MS)
-        self.worker = Worker(self.app, self.store, declarations(), "g1", status=self.status, clock=clock)
+        self.worker = Worker(self.app, self.store, DECLARATIONS, "g1", status=self.status, clock=clock)
         self.worker._counting = self.worker._counting._replace(source=self.source)
         self.worker._source = self.source  # type: ignore[assignment]
         self.group_generation = 0

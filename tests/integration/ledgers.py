@@ -89,13 +89,13 @@ def positions(delta: FollowerDelta) -> dict[TopicPartition, int]:
     }
 
 
-async def rejected_offsets(settings: Settings) -> list[tuple[int, int]]:
-    """Return partition and offset of the source of every committed rejected order, sorted."""
+async def rejected_offsets(settings: Settings, count: int = PARTITIONS) -> list[tuple[int, int]]:
+    """Return partition and offset of the source of every committed rejected order in `count` partitions, sorted."""
     from aiokafka import AIOKafkaConsumer  # noqa: PLC0415 - the headers are not in a record batch
 
     options: dict[str, Any] = {"isolation_level": "read_committed"}
     async with AIOKafkaConsumer(**settings.client_options(), **options) as consumer:
-        partitions = [TopicPartition(f"{settings.prefix}orders.rejected", p) for p in range(PARTITIONS)]
+        partitions = [TopicPartition(f"{settings.prefix}orders.rejected", p) for p in range(count)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from streams.errors import UsageError
 from streams.replay.imports.conversion import Conversion
 from streams.replay.imports.progress import BAD_ROWS_KEPT, BadRow, ImportKey, Part, Progress
 from streams.replay.imports.store import ImportStore
@@ -152,7 +153,10 @@ def check_file(wanted: FileImport, clock: Clock, listener: Listener) -> Imported
 def conversion_of(wanted: FileImport, run: int) -> Conversion:
     """Return the conversion of a file's rows in one run. Raises `UsageError` for a file that cannot be read."""
     header = open_table(wanted.content.path, wanted.mapping).header
-    return Conversion(wanted.mapping, header, f"{wanted.key.short}-{run}", wanted.festivals)
+    try:
+        return Conversion(wanted.mapping, header, f"{wanted.key.short}-{run}", wanted.festivals)
+    except UsageError as error:
+        raise UsageError(f"{wanted.content.path}: {error}") from error
 
 
 def expected_rows(wanted: FileImport) -> int | None:

@@ -139,7 +139,8 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
 def test_parquet_rows_come_in_order_from_any_row_on(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     count = 30_000
-    duckdb.sql("FROM range(30000) SELECT range AS i").write_parquet(str(path), row_group_size=2048)
+    statement = f"COPY (FROM range({count}) SELECT range AS i) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 2048)"
+    duckdb.execute(statement)
     table = open_table(path, NO_MAPPING)
     assert [row.cells[0] for row in table.rows(["i"], 0)] == list(range(count))
     assert [(row.number, row.cells[0]) for row in table.rows(["i"], 29_990)] == [

@@ -1,0 +1,277 @@
+"""The import on real Kafka: each row once, however it is killed, crashed, doubled or started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from streams.cli.main import run as command
+from streams.engine.clock import SystemClock
+from streams.errors import UnreachableError, UsageError
+from streams.festivals import load_festivals
+from streams.kafka.log_reader import LogReader
+from streams.kafka.topics import create_topics
+from streams.replay.imports import run
+from streams.replay.imports.files import look_at
+from streams.replay.imports.mapping import NO_MAPPING
+from streams.replay.imports.partitioning import partitions_of
+from streams.replay.imports.store import ImportStore
+from streams.replay.imports.tables import open_table
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.kafka
+PARTITIONS = 3
+FESTIVALS = tuple(load_festivals().values())
+START_MS = next(f.start_ms for f in FESTIVALS if f.id == "singles-day-2019")
+COLUMNS = "order_id,platform,merchant,market,currency,amount_minor,ts"
+KILLS = 5
+
+
+@pytest.fixture
+def settings(kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("FESTIVAL_BROKER", kafka)
+    monkeypatch.setenv("FESTIVAL_PREFIX", prefix)
+    found = Settings(broker=kafka, prefix=prefix)
+    asyncio.run(create_topics(found, PARTITIONS))
+    return found
+
+
+def row(number: int) -> str:
+    """Return a row; every thousandth is bad."""
+    amount = "free" if number % 1000 == 0 else str(number)
+    return f"o{number},tmall,m{number % 7},CN,CNY,{amount},{START_MS + number}"
+
+
+def write(path: Path, rows: int) -> Path:
+    path.write_text("\n".join([COLUMNS, *map(row, range(1, rows + 1))]), encoding="utf-8")
+    return path
+
+
+def good(rows: int) -> list[int]:
+    return [number for number in range(1, rows + 1) if number % 1000]
+
+
+async def _read(settings: Settings, *, is_committed_only: bool) -> list[tuple[int, bytes | None, dict[str, Any]]]:
+    reader = await LogReader.open(settings, is_committed_only=is_committed_only)
+    try:
+        places = [TopicPartition("orders", partition) for partition in range(PARTITIONS)]
+        ends = await reader.end_offsets(places)
+        await reader.assign_from_beginning(places)
+        found = []
+        while any(reader.positions[place] < ends[place] for place in places):
+            for batch in await reader.fetch(5):
+                for key, value in zip(batch.keys, batch.values, strict=True):
+                    found.append((batch.partition, key, json.loads(value or b"")))
+    finally:
+        await reader.close()
+    return found
+
+
+def sent(settings: Settings) -> list[int]:
+    """Return the amounts on the topic, ascending: of a test's file, its row numbers."""
+    return sorted(event["amount_minor"] for _, _, event in asyncio.run(_read(settings, is_committed_only=True)))
+
+
+def wanted(path: Path, *, is_again: bool = False) -> run.FileImport:
+    return run.FileImport(look_at(path), NO_MAPPING, FESTIVALS, is_again)
+
+
+def imported(path: Path, settings: Settings, listener: run.Listener | None = None, *, again: bool = False) -> Any:  # noqa: ANN401
+    found = wanted(path, is_again=again)
+    return asyncio.run(run.import_file(found, settings, PARTITIONS, SystemClock(), listener or run.Listener()))
+
+
+async def _killed_and_started_again(settings: Settings, path: Path, seed: int) -> int:
+    """Start the command, kill it soon after it has sent something more, and so on; then let it end."""
+    moments = random.Random(seed)  # noqa: S311 - a seed that a failure names
+    watcher = await LogReader.open(settings, is_committed_only=False)
+    places = [TopicPartition("orders", partition) for partition in range(PARTITIONS)]
+    try:
+        for _ in range(KILLS):
+            before = sum((await watcher.end_offsets(places)).values())
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "streams.cli", "import", str(path)),
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            while process.returncode is None and sum((await watcher.end_offsets(places)).values()) == before:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(moments.uniform(0, 0.25))
+            if process.returncode is None:
+                process.send_signal(signal.SIGKILL)
+            await process.wait()
+    finally:
+        await watcher.close()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "streams.cli", "import", str(path)), stdout=asyncio.subprocess.DEVNULL
+    )
+    return await process.wait()
+
+
+def test_killed_at_random_points_and_started_again_each_row_is_there_once(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = 60_000
+    path = write(tmp_path / "orders.csv", rows)
+    seed = random.SystemRandom().randrange(2**32)
+    assert asyncio.run(_killed_and_started_again(settings, path, seed)) == 1, f"bad rows, seed {seed}"
+    assert sent(settings) == good(rows), f"seed {seed}"
+    capsys.readouterr()
+    assert command(["import", "--json", str(path)]) == 1
+    document = json.loads(capsys.readouterr().out)
+    (file,) = document["files"]
+    assert (file["state"], file["rows"], file["sent"], file["bad"]) == (
+        "done before",
+        rows,
+        len(good(rows)),
+        {"bad_number": rows // 1000},
+    )
+    assert [bad["row"] for bad in file["bad_rows"]] == list(range(1000, rows + 1, 1000)), f"seed {seed}"
+    assert file["festivals"]["singles-day-2019"]["money"]["CNY"]["gross"] == sum(good(rows))
+    assert len(sent(settings)) == len(good(rows)), "a file that is imported is not sent again"
+
+
+@pytest.mark.parametrize("is_committed", [False, True], ids=["before the commit", "after the commit"])
+def test_a_crash_on_either_side_of_the_commit_loses_and_doubles_nothing(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool
+) -> None:
+    monkeypatch.setattr(run, "PART_ROWS", 100)
+    path = write(tmp_path / "orders.csv", 950)
+    opened = ImportStore.open
+    crashes = Counter[str]()
+
+    async def open_to_crash(*arguments: Any) -> ImportStore:  # noqa: ANN401
+        store = await opened(*arguments)
+        commit: Callable[[], Any] = store._producer.commit_transaction
+        commits = 0
+
+        async def crash() -> None:
+            nonlocal commits
+            commits += 1
+            if commits < 3 or crashes.total() == 3:
+                await commit()
+                return
+            if is_committed:
+                await commit()
+            crashes["crash"] += 1
+            raise KafkaError("the connection is gone")
+
+        monkeypatch.setattr(store._producer, "commit_transaction", crash)
+        return store
+
+    monkeypatch.setattr(ImportStore, "open", open_to_crash)
+    for _ in range(3):
+        with pytest.raises(UnreachableError, match="goes on where this ended"):
+            imported(path, settings)
+    done = imported(path, settings)
+    assert (done.state, done.progress.rows, done.progress.is_done) == ("resumed", 950, True)
+    assert sent(settings) == good(950)
+
+
+def test_of_two_that_import_one_file_the_later_one_goes_on_and_the_earlier_one_is_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "PART_ROWS", 100)
+    path = write(tmp_path / "orders.csv", 900)
+
+    async def both() -> None:
+        first = await ImportStore.open(settings, wanted(path).key, PARTITIONS)
+        done = await run.import_file(wanted(path), settings, PARTITIONS, SystemClock(), run.Listener())
+        assert done.progress.is_done
+        conversion = run.conversion_of(wanted(path), 1)
+        rows = list(open_table(path, NO_MAPPING).rows(conversion.columns, 0))[:100]
+        part = conversion.convert(rows, SystemClock().now_ms())
+        with pytest.raises(UsageError, match="another process"):
+            await first.commit(part, done.progress.after(part))
+        await first.close()
+
+    asyncio.run(both())
+    assert sent(settings) == good(900)
+
+
+def test_an_interrupted_import_is_resumed_and_again_begins_a_new_run(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "PART_ROWS", 100)
+    path = write(tmp_path / "orders.csv", 300)
+
+    class Interrupted(run.Listener):
+        rows = 0
+
+        def advances(self, rows: int) -> None:
+            self.rows += rows
+
+        def is_stopped(self) -> bool:
+            return self.rows >= 100
+
+    states = []
+    for again in (False, True):
+        stopped = imported(path, settings, Interrupted(), again=again)
+        assert (stopped.progress.run, stopped.progress.rows) == (1 + again, 100)
+        # With --again too: what was not finished is finished first.
+        states += [stopped.state, imported(path, settings, again=again).state, imported(path, settings).state]
+    assert states == ["interrupted", "resumed", "done before"] * 2
+    assert sent(settings) == sorted(good(300) * 2)
+    events = asyncio.run(_read(settings, is_committed_only=True))
+    assert len({event["event_id"] for *_, event in events}) == 600, "a new run's orders are not taken for resends"
+    for partition, key, event in events:
+        assert key is not None
+        assert key == event["order_id"].encode()
+        assert partitions_of([key], PARTITIONS) == [partition]
+
+
+def test_all_formats_give_the_same_orders_and_other_mappings_are_noticed(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv = write(tmp_path / "orders.csv", 50)
+    ndjson, parquet = tmp_path / "orders.ndjson", tmp_path / "orders.parquet"
+    for copy in (f"'{ndjson}' (FORMAT json)", f"'{parquet}' (FORMAT parquet)"):
+        duckdb.execute(f"COPY (FROM '{csv}') TO {copy}")
+    assert command(["import", str(csv), str(ndjson), str(parquet)]) == 0
+    events = asyncio.run(_read(settings, is_committed_only=True))
+    identities = Counter(
+        json.dumps({name: value for name, value in event.items() if name != "event_id"}) for *_, event in events
+    )
+    assert len(identities) == 50
+    assert set(identities.values()) == {3}
+    mapping = tmp_path / "map.toml"
+    fields = [f'{name} = "{name}"' for name in COLUMNS.split(",")]
+    mapping.write_text("\n".join(["[fields]", *fields]), encoding="utf-8")
+    capsys.readouterr()
+    assert command(["import", "--map", str(mapping), str(csv)]) == 0
+    assert "sent before, with another mapping" in capsys.readouterr().out
+
+
+def test_a_file_that_changes_meanwhile_is_not_gone_on_with(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "PART_ROWS", 100)
+    path = write(tmp_path / "orders.csv", 300)
+
+    class Writes(run.Listener):
+        def advances(self, rows: int) -> None:
+            write(path, 300 + rows)
+
+    with pytest.raises(UsageError, match="has changed while it was read"):
+        imported(path, settings, Writes())
+    assert sent(settings) == good(100)
+
+
+def test_without_kafka_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FESTIVAL_BROKER", "127.0.0.1:1")
+    assert command(["import", str(write(tmp_path / "orders.csv", 3))]) == 3
+    assert command(["import", "--check", str(tmp_path / "orders.csv")]) == 0

@@ -18,7 +18,8 @@ MOST_BYTES: Final = 64 * 1024
 """A larger record is rejected (contract 1)."""
 MOST_MINOR: Final = 10**13
 """The largest amount of money in one field, in minor units."""
-MOST_INTEGER: Final = 2**63 - 1
+MOST_COUNTED: Final = 10**13
+"""The largest number of boxes or points in one record."""
 LATEST_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 LONGEST_TEXT: Final = 64
@@ -38,8 +39,8 @@ class Kind(Enum):
     OPERATOR = "operator"
     TIME = (0, LATEST_MS)
     MONEY = (0, MOST_MINOR)
-    COUNT = (1, MOST_INTEGER)
-    POINTS = (0, MOST_INTEGER)
+    COUNT = (1, MOST_COUNTED)
+    POINTS = (0, MOST_COUNTED)
 
 
 _OPERATORS: Final = ("cainiao", "partner")

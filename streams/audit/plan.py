@@ -29,6 +29,19 @@ class Measure:
     name: str
     types: tuple[str, ...]
     terms: tuple[tuple[int, str], ...]
+    if_any: tuple[str, ...] = ()
+    """Only events in which one of these fields is above 0; empty: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A dimension made of two times of an event: whole `unit_ms` between them, all beyond `most` as one."""
+
+    types: tuple[str, ...]
+    since: str
+    until: str
+    unit_ms: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,8 @@ class Plan:
     festivals: dict[str, tuple[int, int, frozenset[str]]]
     """Start, end (milliseconds) and facts per festival."""
     rollups: tuple[Rollup, ...]
+    derived: dict[str, Derived]
+    """Dimensions that no field holds, by name."""
 
     def facts(self) -> tuple[str, ...]:
         """Return the topics that any rollup reads."""
@@ -69,6 +84,10 @@ class Plan:
         mine = [rollup for rollup in self.rollups if rollup.fact == fact]
         names = [name for r in mine for name in (r.dimension, r.currency) if name is not None]
         names += [name for r in mine for measure in r.measures for _, name in measure.terms]
+        names += [name for r in mine for measure in r.measures for name in measure.if_any]
+        made = [self.derived[name] for name in names if name in self.derived]
+        names = [name for name in names if name not in self.derived]
+        names += [name for derived in made for name in (derived.since, derived.until)]
         return tuple(dict.fromkeys(names))
 
 
@@ -76,8 +95,7 @@ def read_plan(document: bytes) -> Plan:
     """Return the declarations in a fingerprint document; raises `UnknownDocumentError`."""
     try:
         fields = json.loads(document)
-        if fields["format"] != FORMAT:
-            raise UnknownDocumentError(f"format {fields['format']}, this version audits format {FORMAT}")
+        _check_format(fields["format"])
         return Plan(
             settle_ms=fields["settle_ms"],
             horizon_minutes=fields["dedup_horizon_minutes"],
@@ -86,11 +104,17 @@ def read_plan(document: bytes) -> Plan:
                 name: (f["start_ms"], f["end_ms"], frozenset(f["facts"])) for name, f in fields["festivals"].items()
             },
             rollups=tuple(_rollup(rollup) for rollup in fields["rollups"]),
+            derived={_name(name): _derived(derived) for name, derived in fields.get("derived", {}).items()},
         )
     except UnknownDocumentError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UnknownDocumentError(f"the ledger's fingerprint document is not understood: {error!r}") from error
+
+
+def _check_format(found: object) -> None:
+    if found != FORMAT:
+        raise UnknownDocumentError(f"the ledger has format {found}, this version audits format {FORMAT}")
 
 
 def _rollup(fields: dict[str, Any]) -> Rollup:
@@ -101,12 +125,26 @@ def _rollup(fields: dict[str, Any]) -> Rollup:
         window_ms=WINDOWS_MS[fields["window"]],
         currency=_name(fields["currency"]) if fields["currency"] is not None else None,
         limit=int(fields["limit"]),
-        measures=tuple(
-            Measure(
-                _name(m["name"]), tuple(_name(t) for t in m["types"]), tuple((int(s), _name(f)) for s, f in m["terms"])
-            )
-            for m in fields["measures"]
-        ),
+        measures=tuple(_measure(measure) for measure in fields["measures"]),
+    )
+
+
+def _derived(fields: dict[str, Any]) -> Derived:
+    return Derived(
+        types=tuple(_name(t) for t in fields["types"]),
+        since=_name(fields["since"]),
+        until=_name(fields["until"]),
+        unit_ms=int(fields["unit_ms"]),
+        most=int(fields["most"]),
+    )
+
+
+def _measure(fields: dict[str, Any]) -> Measure:
+    return Measure(
+        name=_name(fields["name"]),
+        types=tuple(_name(text) for text in fields["types"]),
+        terms=tuple((int(sign), _name(field)) for sign, field in fields["terms"]),
+        if_any=tuple(_name(field) for field in fields.get("if_any", ())),
     )
 
 

@@ -61,9 +61,12 @@ def count_outcomes(topic: str, plan: Plan, editions: Iterable[Edition]) -> str:
 def create_recount(rollup: Rollup, plan: Plan, edition: Edition) -> str:
     """Return the cells of one rollup of one festival as table `recount`."""
     window = f"(ft - {edition.start_ms}) // {rollup.window_ms}" if rollup.window_ms else "0"
-    dimension = f"coalesce({rollup.dimension}, '{NONE}')" if rollup.dimension else "''"
+    dimension = f"coalesce({_dimension(rollup.dimension, plan)}, '{NONE}')" if rollup.dimension else "''"
     currency = rollup.currency or "''"
-    fields = sorted({name for measure in rollup.measures for _, name in measure.terms})
+    fields = sorted(
+        {name for measure in rollup.measures for _, name in measure.terms}
+        | {name for measure in rollup.measures for name in measure.if_any}
+    )
     carried = "".join(f", coalesce({name}, 0) AS {name}" for name in fields)
     sums = ", ".join(f"{_sum(measure)} AS m{i}" for i, measure in enumerate(rollup.measures))
     return f"""
@@ -140,11 +143,27 @@ COMPARE_REJECTED = """
 
 
 def _sum(measure: Measure) -> str:
-    of_type = "type IN ({})".format(", ".join(f"'{name}'" for name in measure.types))
+    of_type = _of_type(measure.types)
+    if measure.if_any:
+        of_type += " AND ({})".format(" OR ".join(f"{name} > 0" for name in measure.if_any))
     if not measure.terms:
         return f"count(*) FILTER ({of_type})"
     expression = " + ".join(f"{sign} * {name}" for sign, name in measure.terms)
     return f"coalesce(sum({expression}) FILTER ({of_type}), 0)"
+
+
+def _of_type(types: Iterable[str]) -> str:
+    return "type IN ({})".format(", ".join(f"'{name}'" for name in types))
+
+
+def _dimension(name: str, plan: Plan) -> str:
+    """Return the column of a dimension, or what a derived one is made of; NULL where an event has none."""
+    derived = plan.derived.get(name)
+    if derived is None:
+        return name
+    units = f"({derived.until} - {derived.since}) // {derived.unit_ms}"
+    beyond = f"CASE WHEN {units} > {derived.most} THEN '{derived.most + 1}+' ELSE ({units})::VARCHAR END"
+    return f"CASE WHEN {_of_type(derived.types)} AND {derived.since} IS NOT NULL THEN {beyond} END"
 
 
 def _inside(edition: Edition) -> str:

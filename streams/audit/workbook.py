@@ -14,10 +14,10 @@ import duckdb
 import numpy as np
 
 from streams.audit import statements
-from streams.audit.admission import SHAPES, admit
+from streams.audit.admission import SHAPES, Kind, admit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from streams.audit.plan import Plan
@@ -30,6 +30,7 @@ CUT_ABOVE_BYTES: Final = 900_000
 CUT_TO_BYTES: Final = 64 * 1024
 _ABSENT: Final = -1
 """Stands for NULL in a column of integers on its way into DuckDB; no field may be negative."""
+_FLAGS: Final = {False: "false", True: "true"}
 _FIXED: Final = ("part", "off", "minute", "earlier_ts", "ts", "ft", "type", "event_id")
 _FIXED_NUMBERS: Final = frozenset(_FIXED[:6])
 
@@ -61,6 +62,14 @@ class Workbook:
         self.max_event_times_ms: dict[tuple[str, int], int] = {}
         self.records = 0
         self._columns = {topic: _columns(topic, plan) for topic in plan.facts()}
+        # What a type does not declare is unknown to it, whatever stands there: None is no key of a JSON object.
+        self._read: dict[str, dict[str, list[Any]]] = {
+            topic: {
+                name: [column if column in shape.fields else None for column, _ in columns]
+                for name, shape in SHAPES[topic].items()
+            }
+            for topic, columns in self._columns.items()
+        }
         self._rows: dict[str, list[tuple[Any, ...]]] = {topic: [] for topic in self._columns}
         self._rejections: list[tuple[str, int, int, str, str]] = []
         self._set_aside: list[tuple[str, int, int, str, str]] = []
@@ -82,7 +91,7 @@ class Workbook:
     def add(self, topic: str, partition: int, records: Iterable[tuple[int, int, bytes | None, bytes | None]]) -> None:
         """Judge and keep records of one topic-partition, in log order: (offset, record time, key, value) each."""
         rows = self._rows[topic]
-        columns = [name for name, _ in self._columns[topic]]
+        columns = self._read[topic]
         where = (topic, partition)
         stream_time_ms = self.stream_times_ms.get(where, -1)
         latest_ms = self.max_event_times_ms.get(where, -1)
@@ -93,11 +102,11 @@ class Workbook:
             if isinstance(verdict, str):
                 self._rejections.append((topic, partition, offset, verdict, kept_digest(key, value)))
                 continue
-            ts = verdict["ts"]
-            get = verdict.get
+            ts, name = verdict["ts"], verdict["type"]
+            take: Callable[[str | None], Any] = verdict.get  # type: ignore[assignment] # of no name: nothing
             rows.append(
-                (partition, offset, stream_time_ms // 60_000, latest_ms, ts, get("ordered_ts", ts), verdict["type"],
-                 verdict["event_id"], *map(get, columns))
+                (partition, offset, stream_time_ms // 60_000, latest_ms, ts, verdict.get("ordered_ts", ts), name,
+                 verdict["event_id"], *map(take, columns[name]))
             )  # fmt: skip
             latest_ms = max(latest_ms, ts)
         if stream_time_ms >= 0:
@@ -137,11 +146,12 @@ class Workbook:
         if not rows:
             return
         numbers = _FIXED_NUMBERS | {name for name, sql_type in self._columns[topic] if sql_type == "BIGINT"}
+        flags = {name for shape in SHAPES[topic].values() for name, kind in shape.others if kind is Kind.FLAG}
         names = (*_FIXED, *(name for name, _ in self._columns[topic]))
         chunk = {
             name: np.array([_ABSENT if v is None else v for v in values], np.int64)
             if name in numbers
-            else np.array(values, object)
+            else np.array([_FLAGS[v] if type(v) is bool else v for v in values] if name in flags else values, object)
             for name, values in zip(names, zip(*rows, strict=True), strict=True)
         }
         optional = [name for name, sql_type in self._columns[topic] if sql_type == "BIGINT"]

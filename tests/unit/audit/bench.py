@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 START_MS = 1_573_401_600_000
 """11 November 2019, 00:00 in Shanghai."""
+DAY_MS = 86_400_000
 RECORD_TIME_MS = START_MS + 3_600_000
 
 Record = tuple[int, bytes | None]
@@ -53,6 +54,26 @@ def payment(event_id: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - 
     return fields | changes
 
 
+def parcel(event_id: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """Return the fields of a valid parcel."""
+    fields = {
+        "type": "parcel_delivered", "event_id": event_id, "ts": START_MS + 9 * DAY_MS, "ordered_ts": START_MS + 1_000,
+        "order_id": "o1", "parcel_id": "p1", "carrier": "cainiao", "origin": "CN", "market": "RU",
+        "shipped_ts": START_MS + DAY_MS,
+    }  # fmt: skip
+    return fields | changes
+
+
+def box(event_id: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """Return the fields of a valid recycled box, on 20 November 2019."""
+    fields = {
+        "type": "box_recycled", "event_id": event_id, "ts": START_MS + 9 * DAY_MS, "station": "s1",
+        "operator": "cainiao", "city": "Hangzhou", "district": "Yuhang", "boxes": 3, "points": 111, "flash": True,
+        "user": "u1",
+    }  # fmt: skip
+    return fields | changes
+
+
 def encode(fields: dict[str, Any]) -> bytes:
     """Return a record value."""
     return json.dumps(fields, ensure_ascii=False).encode()
@@ -64,6 +85,7 @@ class Bench:
     def __init__(self, directory: Path, **changes: Any) -> None:  # noqa: ANN401 - fields of Declarations
         """Start with an empty log, under the built-in declarations with `changes`; the audit works in `directory`."""
         self.declarations = dataclasses.replace(Declarations(load_festivals(), 30 * 86_400_000, 10), **changes)
+        self.calendar = read_calendar(None)
         self.log: dict[tuple[str, int], list[Record]] = {}
         self.processors: dict[int, PartitionProcessor] = {}
         self.pages: dict[tuple[int, bytes], bytes] = {}
@@ -114,7 +136,7 @@ class Bench:
                 book.add(topic, partition, rows)
             book.add_set_aside([_row(record) for record in self.rejected])
             result = AuditResult("g1", {})
-            comparison.compare(result, book, ledger, read_calendar(None), None, lambda _done, _total: None)
+            comparison.compare(result, book, ledger, self.calendar, None, lambda _done, _total: None)
         finally:
             book.close()
             for file in self._directory.glob("audit.duckdb*"):

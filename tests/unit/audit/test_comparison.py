@@ -13,16 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streams.audit.admission import SHAPES
 from streams.domain.pages import Page, cursor_key, decode_cursor, decode_page, encode_cursor, encode_page
 from streams.domain.rollups import ROLLUPS
 from streams.festivals import load_festivals
-from tests.unit.audit.bench import RECORD_TIME_MS, START_MS, Bench, encode, order, payment
+from tests.unit.audit.bench import DAY_MS, RECORD_TIME_MS, START_MS, Bench, box, encode, order, parcel, payment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-DAY_MS = 86_400_000
 
 
 def mixed_load(bench: Bench) -> None:
@@ -47,6 +46,26 @@ def mixed_load(bench: Bench) -> None:
             encode(payment("p3", type="payment_refunded")),
             encode(payment("p4", brand="b2", currency="JPY")),
             encode(payment("p5", ts=-1)),
+        )
+    bench.commit()
+
+
+def send_parcels_and_boxes(bench: Bench) -> None:
+    """Count some of every type, on both partitions."""
+    for partition in (0, 1):
+        bench.send(
+            "parcels",
+            partition,
+            *(encode(parcel(f"d{i}", shipped_ts=START_MS + i * DAY_MS, carrier=f"c{i}")) for i in range(3)),
+            encode(parcel("s", type="parcel_shipped")),
+            encode(parcel("c", type="parcel_cleared")),
+            at=START_MS + 10 * DAY_MS,
+        )
+        bench.send(
+            "recycling",
+            partition,
+            *(encode(box(f"b{i}", ts=START_MS + i, flash=i % 2 == 0, city=f"x{i}")) for i in range(4)),
+            at=START_MS + 10 * DAY_MS,
         )
     bench.commit()
 
@@ -79,9 +98,11 @@ def faults() -> Iterator[tuple[str, int, str]]:
 
 
 @pytest.mark.parametrize(("rollup", "index", "measure"), list(faults()))
-def test_a_fault_planted_in_a_measure_is_found_and_named(bench: Bench, rollup: str, index: int, measure: str) -> None:
+def test_a_fault_planted_in_a_measure_is_found_and_named(tmp_path: Path, rollup: str, index: int, measure: str) -> None:
     """One cell of one page is one more than it should be: that one measure differs, by one, in that rollup."""
+    bench = with_all_facts(tmp_path)
     mixed_load(bench)
+    send_parcels_and_boxes(bench)
     where = next(k for k in bench.pages if k[0] == 1 and orjson.loads(k[1])[1:4:2] == ["page", rollup])
     bench.pages[where] = encode_page(_with_one_more(decode_page(bench.pages[where]), index))
     result = bench.audit()
@@ -221,15 +242,22 @@ def test_sums_beyond_64_bits_are_compared_exactly(bench: Bench) -> None:
     assert (difference.ledger, difference.recount) == (3 * 2**62 + 10**16, 10**16)
 
 
+EVENTS = {"orders": order, "payments": payment, "parcels": parcel, "recycling": box}
+OPTIONAL = ("brand", "category", "shipped_ts", "flash")
+PAYER = ("payer_currency", "payer_amount_minor", "transport_minor", "duty_minor")
+
+Batch = tuple[str, int, list[tuple[int, bytes | None]]]
+
+
 @st.composite
-def logs(draw: st.DrawFn) -> tuple[int, list[tuple[str, int, list[tuple[int, bytes | None]]]]]:
+def logs(draw: st.DrawFn) -> tuple[int, list[Batch]]:
     """Return a limit on cells and batches of (topic, partition, records) with everything that decides a verdict."""
     limit = draw(st.sampled_from([1, 2, 200]))
     chaos = random.Random(draw(st.integers(0, 2**32)))  # noqa: S311 - drawn by hypothesis, which prints it
-    at = RECORD_TIME_MS
+    at = chaos.choice([RECORD_TIME_MS, START_MS + 2 * DAY_MS, START_MS + 32 * DAY_MS])
     batches = []
     for _ in range(chaos.randint(1, 12)):
-        topic, partition = chaos.choice(["orders", "payments"]), chaos.randint(0, 1)
+        topic, partition = chaos.choice(list(EVENTS)), chaos.randint(0, 1)
         records = []
         for _ in range(chaos.randint(1, 25)):
             at = max(0, at + chaos.choice([0, 0, 1, 20_000, 60_000, 600_000, -30_000]))
@@ -241,39 +269,65 @@ def logs(draw: st.DrawFn) -> tuple[int, list[tuple[str, int, list[tuple[int, byt
 def _any_record(chaos: random.Random, topic: str, at: int) -> bytes | None:
     if chaos.random() < 0.1:
         return chaos.choice([None, b"", b"{", b"[]", b'{"type":"x"}'])
-    fields = order if topic == "orders" else payment
+    settled = START_MS + 31 * DAY_MS
+    times = [START_MS, START_MS + DAY_MS - 1, START_MS + DAY_MS, START_MS - 1, at, settled, settled + 1,
+             chaos.randint(START_MS, START_MS + DAY_MS)]  # fmt: skip
+    ts = min(at + 300_000, chaos.choice(times))
     changes: dict[str, Any] = {
-        "type": chaos.choice(["order_placed", "order_cancelled"])
-        if topic == "orders"
-        else chaos.choice(["payment_captured", "payment_failed", "payment_refunded"]),
+        "type": chaos.choice(list(SHAPES[topic])),
         "reason": "declined",
-        "ts": min(at + 400_000, chaos.choice([START_MS, START_MS + DAY_MS - 1, START_MS + DAY_MS, START_MS - 1, at,
-              START_MS + 31 * DAY_MS, START_MS + 31 * DAY_MS + 1, chaos.randint(START_MS, START_MS + DAY_MS)])),
+        "ts": ts,
+        "ordered_ts": chaos.choice([ts, START_MS, START_MS + DAY_MS - 1, START_MS + DAY_MS]),
+        "shipped_ts": ts - chaos.choice([-1, 0, DAY_MS - 1, DAY_MS, 60 * DAY_MS, 61 * DAY_MS]),
         "amount_minor": chaos.choice([37, 10**13, chaos.randint(40, 10**6)]),
+        "coupon_minor": chaos.choice([0, 5]),
+        "boxes": chaos.choice([1, 10**13]),
         "merchant": f"m{chaos.randint(0, 4)}",
         "brand": chaos.choice(["b1", "b2", "b\x00", "ß", "B1"]),
+        "carrier": f"c{chaos.randint(0, 3)}",
+        "flash": chaos.choice([True, False]),
         "currency": chaos.choice(["CNY", "JPY", "USD"]),
-    }  # fmt: skip
-    changes["ordered_ts"] = chaos.choice([changes["ts"], START_MS, START_MS + DAY_MS - 1, START_MS + DAY_MS])
-    value = fields(f"e{chaos.randint(0, 12)}", **changes)
-    for name in ("ordered_ts", "brand", "category"):
-        if chaos.random() < 0.4:
-            value.pop(name, None)
-    if chaos.random() < 0.4:
-        for name in ("payer_currency", "payer_amount_minor", "transport_minor", "duty_minor"):
-            value.pop(name, None)
-    return encode(value)
+    }
+    value = EVENTS[topic](f"e{chaos.randint(0, 12)}", **changes)
+    dropped = [name for name in OPTIONAL if chaos.random() < 0.4]
+    dropped += ["ordered_ts"] if topic != "parcels" and chaos.random() < 0.4 else []
+    dropped += PAYER if chaos.random() < 0.4 else []
+    return encode({name: field for name, field in value.items() if name not in dropped})
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(logs())
-def test_the_counter_and_the_audit_agree_on_any_log(
-    tmp_path: Path, log: tuple[int, list[tuple[str, int, list[tuple[int, bytes | None]]]]]
-) -> None:
+def test_the_counter_and_the_audit_agree_on_any_log(tmp_path: Path, log: tuple[int, list[Batch]]) -> None:
     """Duplicates at the horizon's edge, late, expired, outside, limits, edges of the day, bad records: cell by cell."""
     limit, batches = log
-    bench = Bench(tmp_path / "audit", rollups=tuple(dataclasses.replace(r, limit=limit) for r in ROLLUPS))
+    bench = with_all_facts(tmp_path, rollups=tuple(dataclasses.replace(r, limit=limit) for r in ROLLUPS))
     for topic, partition, records in batches:
         bench.count(topic, partition, records)
         bench.commit()
     assert bench.audit().differences == []
+
+
+def with_all_facts(directory: Path, **changes: Any) -> Bench:  # noqa: ANN401 - fields of Declarations
+    """Return a counter and an audit of the 2019 day that count all four topics."""
+    festival = load_festivals()["singles-day-2019"]
+    festivals = {festival.id: dataclasses.replace(festival, facts=tuple(EVENTS))}
+    bench = Bench(directory / "audit", festivals=festivals, **changes)
+    edition = bench.calendar[festival.id]
+    bench.calendar = {festival.id: dataclasses.replace(edition, facts=frozenset(EVENTS))}
+    return bench
+
+
+def test_a_field_of_another_type_is_nothing_to_the_audit_either(tmp_path: Path) -> None:
+    """`shipped_ts` belongs to parcels under way; on a shipped one it is unknown, whatever stands there."""
+    bench = with_all_facts(tmp_path)
+    bench.send(
+        "parcels",
+        0,
+        encode(parcel("a", type="parcel_shipped", shipped_ts="soon", ts=START_MS + 2_000)),
+        encode(parcel("b", ts=START_MS + DAY_MS, shipped_ts=START_MS)),
+        at=START_MS + 10 * DAY_MS,
+    )
+    bench.commit()
+    result = bench.audit()
+    assert result.differences == []
+    assert result.totals["singles-day-2019"]["delivered"] == {"": 1}

@@ -21,12 +21,12 @@ def test_the_counters_document_is_read_whole() -> None:
     assert (plan.settle_ms, plan.horizon_minutes) == (1_000, 10)
     assert [rollup.name for rollup in plan.rollups] == [rollup.name for rollup in ROLLUPS]
     assert [len(rollup.measures) for rollup in plan.rollups] == [len(rollup.measures) for rollup in ROLLUPS]
-    assert plan.facts() == ("orders", "payments")
+    assert plan.facts() == ("orders", "payments", "parcels", "recycling")
     assert set(plan.columns("orders")) >= {"platform", "merchant", "currency", "amount_minor", "coupon_minor"}
     assert plan.festivals.keys() == load_festivals().keys()
 
 
-@pytest.mark.parametrize("name", sorted(DOCUMENT.keys() - {"facts"}))
+@pytest.mark.parametrize("name", sorted(DOCUMENT.keys() - {"facts", "derived"}))
 def test_a_document_without_a_part_is_refused(name: str) -> None:
     """Nothing is guessed."""
     with pytest.raises(UnknownDocumentError):

@@ -7,6 +7,7 @@ it rejects is a bad row of the file instead.
 from __future__ import annotations
 
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from streams.replay.imports.mapping import FileMapping, Filter, Source
     from streams.replay.imports.tables import Row
 
-    Read = Callable[[Sequence[Any]], Any]
+    _Read = tuple[str, str, Callable[..., int | str | None]]
+    """A field: its name in the mapping, its name in the event, and what reads it off a row's cells."""
 
 FILTERED = "filter"
 OUTSIDE = "outside the span"
@@ -55,9 +57,12 @@ class Conversion:
         self._identity = identity
         self._filters = [(self._places[f.column], f) for f in mapping.filters]
         self._fit = mapping.fit
-        self._texts = [(s.field, self._text(s)) for s in sources if s.field in TEXTS]
-        self._times = [(s.field, self._time(s)) for s in sources if s.field in TIMES]
-        self._money = [self._amount(s) for s in sources if s.field in {*MINOR, *MAJOR}]
+        self._plain: list[_Read] = [(s.field, s.field, self._text(s)) for s in sources if s.field in TEXTS]
+        self._plain += [(s.field, s.field, self._time(s)) for s in sources if s.field in TIMES]
+        money = [s for s in sources if s.field in {*MINOR, *MAJOR}]
+        self._money: list[_Read] = [
+            (s.field, f"{s.field.removesuffix('_minor')}_minor", self._amount(s)) for s in money
+        ]
         self._festivals = [f for f in festivals if "orders" in f.facts]
         self._decoder = Decoder(FACTS["orders"], ("currency",))
 
@@ -93,17 +98,14 @@ class Conversion:
             return FILTERED
         made_up = f"{self._identity}-{row.number}"
         event: dict[str, Any] = {"type": "order_placed", "event_id": made_up, "order_id": made_up}
-        for name, read in (*self._texts, *self._times):
-            value = read(row.cells)
-            if value is not None:
-                event[name] = value
+        _fill(event, self._plain, row.cells)
         _require(event, _NEEDED)
         if not self._place_in_span(event):
             return OUTSIDE
-        for name, read_money in self._money:
-            minor = read_money(row.cells, event["currency"])
-            if minor is not None:
-                event[name] = minor
+        currency = event["currency"]
+        if currency not in EXPONENTS:
+            raise BadValueError("unknown_currency", f"currency: {shown(currency)} is not an ISO 4217 currency code")
+        _fill(event, self._money, row.cells, currency)
         _require(event, ("amount_minor",))
         return event
 
@@ -119,51 +121,56 @@ class Conversion:
                 event[name] = place
         return True
 
-    def _text(self, source: Source) -> Read:
+    def _text(self, source: Source) -> Callable[[Sequence[Any]], str | None]:
         default = source.default
+        assert default is None or isinstance(default, str)
         if source.constant is not None:
-            return lambda _: source.constant
+            return lambda _: str(source.constant)
         read = self._cell_or_template(source)
         values = source.values
 
-        def text(cells: Sequence[Any]) -> Any:  # noqa: ANN401 - a text, or None
-            found = _told(source.field, as_text, read(cells))
-            if values is not None and found is not None:
-                if found not in values and default is None:
-                    raise BadValueError(Problem.UNKNOWN_VALUE, f"{source.field}: {shown(found)} is not in `values`")
-                found = values.get(found, default)
-            return default if found is None else found
+        def text(cells: Sequence[Any]) -> str | None:
+            found = as_text(read(cells))
+            if found is None:
+                return default
+            if values is None:
+                return found
+            if found not in values and default is None:
+                raise BadValueError(Problem.UNKNOWN_VALUE, f"{shown(found)} is not in `values`")
+            return values.get(found, default)
 
         return text
 
-    def _time(self, source: Source) -> Read:
+    def _time(self, source: Source) -> Callable[[Sequence[Any]], int | str | None]:
         if source.constant is not None:
             return lambda _: source.constant
-        read, times = self._cell_or_template(source), source.times
+        cell, times = self._cell_or_template(source), source.times
         assert times is not None
-        return lambda cells: _told(source.field, times.read, read(cells))
+        read = times.read
+        return lambda cells: read(cell(cells))
 
-    def _amount(self, source: Source) -> tuple[str, Callable[[Sequence[Any], str], int | None]]:
-        """Return the name of the minor field, and what reads it: the sum of the columns, each exact by itself."""
-        name = source.field.removesuffix("_minor") + "_minor"
-        places = [self._places[column] for column in source.columns]
-        amounts = source.amounts
+    def _amount(self, source: Source) -> Callable[[Sequence[Any], str], int | None]:
+        """Return what reads an amount in minor units: the sum of the columns, each exact by itself."""
+        amounts, constant, default = source.amounts, source.constant, source.default
         assert amounts is not None
+        read = amounts.read
+        if constant is not None:
+            return lambda _, currency: read(constant, currency)
+        places = [self._places[column] for column in source.columns]
 
         def amount(cells: Sequence[Any], currency: str) -> int | None:
-            if currency not in EXPONENTS:
-                raise BadValueError("unknown_currency", f"currency: {shown(currency)} is not an ISO 4217 currency code")
-            parts = [cells[place] for place in places] if source.constant is None else [source.constant]
-            read = [_told(source.field, lambda cell: amounts.read(cell, currency), part) for part in parts]
-            given: list[int] = [minor for minor in read if minor is not None]
-            return sum(given) if given else amounts.read(source.default, currency)
+            total = None
+            for place in places:
+                minor = read(cells[place], currency)
+                if minor is not None:
+                    total = minor if total is None else total + minor
+            return total if total is not None else read(default, currency)
 
-        return name, amount
+        return amount
 
-    def _cell_or_template(self, source: Source) -> Read:
+    def _cell_or_template(self, source: Source) -> Callable[[Sequence[Any]], Any]:
         if not source.template:
-            place = self._places[source.columns[0]]
-            return lambda cells: cells[place]
+            return itemgetter(self._places[source.columns[0]])
         parts = [(text, self._places[column] if column is not None else None) for text, column in source.template]
 
         def filled(cells: Sequence[Any]) -> str | None:
@@ -171,7 +178,7 @@ class Conversion:
             for literal, place in parts:
                 text += literal
                 if place is not None:
-                    cell = _told(source.field, as_text, cells[place])
+                    cell = as_text(cells[place])
                     if cell is None:
                         return None
                     text += cell
@@ -216,6 +223,27 @@ def _refuse_missing(
     absent = sorted(set(used) - set(header))
     if absent:
         raise UsageError(f"there is no column {', '.join(absent)}; there are {', '.join(header)}")
+
+
+def _fill(
+    event: dict[str, Any],
+    fields: Sequence[_Read],
+    cells: Sequence[Any],
+    *more: str,
+) -> None:
+    """Write the fields into the event.
+
+    Raises `BadValueError` that begins with the mapping's name: caught here once, and not around every cell.
+    """
+    field = None
+    try:
+        for field in fields:
+            value = field[2](cells, *more)
+            if value is not None:
+                event[field[1]] = value
+    except BadValueError as error:
+        assert field is not None
+        raise BadValueError(error.reason, f"{field[0]}: {error.detail}") from None
 
 
 def _require(event: dict[str, Any], names: Sequence[str]) -> None:

@@ -72,11 +72,13 @@ def as_text(cell: Any) -> str | None:  # noqa: ANN401 - whatever the file holds
     """
     if cell is None or isinstance(cell, str):
         return cell or None
+    if type(cell) is int:
+        return str(cell)
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    if isinstance(cell, int | float | Decimal | dt.datetime):
+    if isinstance(cell, (float, Decimal, dt.datetime)):
         return str(cell)
     raise BadValueError(Problem.BAD_TEXT, f"{shown(cell)} is neither a text nor a number")
 
@@ -87,7 +89,7 @@ def as_number(cell: Any) -> Decimal | None:  # noqa: ANN401 - whatever the file 
         return None
     if isinstance(cell, str):
         return parse_number(cell)
-    if isinstance(cell, int | float | Decimal) and not isinstance(cell, bool):
+    if isinstance(cell, (int, float, Decimal)) and not isinstance(cell, bool):
         # The digits a float is written with: its binary value may be 0.000002 beside a large amount it stands for.
         number = Decimal(repr(cell)) if isinstance(cell, float) else Decimal(cell)
         if number.is_finite():

@@ -25,7 +25,7 @@ from streams.replay.imports.files import look_at
 from streams.replay.imports.mapping import NO_MAPPING, parse_mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Coroutine, Iterable, Sequence
     from threading import Event
 
     from streams.cli.progress import Bar
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 BAD_ROWS_TOLD = 20
+LOOK_SECONDS = 0.5
+STOP_SECONDS = 5.0
+"""How long a transaction may take to end after Ctrl-C; given up, the next run finds out whether it was committed."""
 LARGE_BYTES = 100_000_000
 """A file from here on takes a second or more to be looked at, which a progress bar explains."""
 
@@ -71,7 +74,7 @@ def command(
             done.extend(
                 _import(one, settings, partitions, stop, is_check=is_check) for one in wanted if not stop.is_set()
             )
-        except FestivalError:
+        except (FestivalError, click.Abort):
             _print(done, as_json=as_json)
             raise
     _print(done, as_json=as_json)
@@ -104,7 +107,21 @@ def _import(
     with _Telling(wanted.content.path, stop) as telling:
         if is_check:
             return run.check_file(wanted, SystemClock(), telling)
-        return asyncio.run(run.import_file(wanted, settings, partitions, SystemClock(), telling))
+        return asyncio.run(_unless_stuck(run.import_file(wanted, settings, partitions, SystemClock(), telling), stop))
+
+
+async def _unless_stuck(work: Coroutine[None, None, run.Imported], stop: Event) -> run.Imported:
+    """Return what `work` returns; asked to stop while it waits for a broker that is gone, raise `click.Abort`."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        await asyncio.wait([task], timeout=LOOK_SECONDS)
+        if stop.is_set() and not task.done():
+            await asyncio.wait([task], timeout=STOP_SECONDS)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=STOP_SECONDS)
+                raise click.Abort
+    return task.result()
 
 
 class _Telling(run.Listener):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import threading
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
+from streams.cli import import_
 from streams.cli.main import run
 from streams.replay.imports import progress
 from streams.replay.imports.files import look_at
-from streams.replay.imports.run import PART_ROWS
+from streams.replay.imports.run import PART_ROWS, Imported
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +109,24 @@ def test_wrong_usage_is_status_2_before_any_row_is_read(
     shown = capsys.readouterr()
     assert problem in shown.err
     assert shown.out == ""
+
+
+def test_an_import_that_waits_for_a_broker_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(import_, "STOP_SECONDS", 0.001)
+    stop, endings = threading.Event(), []
+
+    async def waits() -> Imported:
+        stop.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            endings.append("cancelled")
+        raise AssertionError
+
+    with pytest.raises(click.Abort):
+        asyncio.run(import_._unless_stuck(waits(), stop))
+    assert endings == ["cancelled"]
 
 
 def test_progress_and_bad_rows_survive_their_records() -> None:

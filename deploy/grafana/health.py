@@ -63,7 +63,7 @@ def _numbers() -> list[tuple[Panel, Any]]:
             "Stale today",
             "Share of the last 2 h 24 min in which the total was stale; the budget is 1 %.",
             "percentunit",
-            (Query("cluster:stale:avg2h24m"),),
+            (Query("cluster:stale:ratio2h24m"),),
             ("FestivalFreshnessBurnsSlowly", "FestivalFreshnessBurnsFast"),
             4,
             4,

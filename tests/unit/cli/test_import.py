@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
@@ -17,9 +18,7 @@ from streams.replay.imports import progress
 from streams.replay.imports.files import look_at
 from streams.replay.imports.run import PART_ROWS, Imported
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).resolve().parents[3]
 COLUMNS = "order_id,platform,merchant,market,currency,amount_minor,ts"
 
 
@@ -81,6 +80,18 @@ def test_orders_of_no_festival_are_pointed_out(tmp_path: Path, capsys: pytest.Ca
     shown = capsys.readouterr()
     assert "none of these orders falls into a festival" in shown.out
     assert "orders.csv.gz: 5,001 rows" in shown.err, "how many rows a packed file has is not known before"
+
+
+def test_the_documentation_shows_what_the_command_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    documentation = (ROOT / "docs" / "import.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```\n\$ festival (.*?)```", documentation, re.DOTALL)
+    line, *expected = block.splitlines()
+    assert run(line.split()) == 1
+    shown = capsys.readouterr()
+    assert shown.err.splitlines()[:-1] + shown.out.splitlines() == expected
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,19 @@ LEDGER = (
         ledger=gauges.orders_by("market"),
     ),
     Entry(
+        "festival_parcels",
+        ("festival", "stage"),
+        "Parcels by stage (shipped, cleared, delivered), each with the festival of its order.",
+        ledger=gauges.parcels,
+    ),
+    Entry("festival_boxes", ("festival", "operator"), "Boxes recycled, by operator.", ledger=gauges.recycled("boxes")),
+    Entry(
+        "festival_green_points",
+        ("festival", "operator"),
+        "Green-energy points given for recycled boxes, by operator.",
+        ledger=gauges.recycled("points"),
+    ),
+    Entry(
         "festival_peak_orders_per_second",
         _FESTIVAL,
         "Orders placed in the busiest second of event time.",

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streams.board import highlights
-from streams.board.totals import PAYMENT_COUNTS, totals_document
+from streams.board.totals import PARCEL_COUNTS, PAYMENT_COUNTS, totals_document
 from streams.domain.currencies import EXPONENTS
+from streams.domain.facts import OPERATORS
 from streams.domain.rollups import LABEL_LIMIT, OTHER
 
 if TYPE_CHECKING:
@@ -90,6 +91,26 @@ def orders_by(dimension: str) -> Read:
             counts = _per_value(scene, festival, f"orders_by_{dimension}", "orders")
             for value, count in bounded(counts, counts).items():
                 yield (festival.id, value), count
+
+    return read
+
+
+def parcels(scene: Scene) -> Iterator[Sample]:
+    """Return parcels per stage."""
+    for festival in scene.festivals:
+        counts = totals_document(scene.snapshot, festival)["parcels"]
+        for stage in PARCEL_COUNTS:
+            yield (festival.id, stage), counts[stage]
+
+
+def recycled(measure: str) -> Read:
+    """Return a reader of a measure of recycling per operator; both operators are there from the start."""
+
+    def read(scene: Scene) -> Iterator[Sample]:
+        for festival in scene.festivals:
+            counts = _per_value(scene, festival, "recycling_by_operator", measure)
+            for operator in OPERATORS:
+                yield (festival.id, operator), counts.get(operator, 0)
 
     return read
 

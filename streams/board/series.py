@@ -34,6 +34,9 @@ COUNTS = {
     "captured": Line("payments_by_second", ((1, "captured"),)),
     "failed": Line("payments_by_second", ((1, "failed"),)),
     "refunded": Line("payments_by_second", ((1, "refunded"),)),
+    "couponed": Line("orders_by_second", ((1, "couponed"),)),
+    **{name: Line("parcels_by_second", ((1, name),)) for name in ("shipped", "cleared", "delivered")},
+    **{name: Line("recycling_by_second", ((1, name),)) for name in ("boxes", "scans", "points")},
 }
 """Measures without a currency."""
 MONEY = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streams.board.home import home_amount
+from streams.board.transit import TRANSIT_ROLLUP, share, transit_document
 from streams.domain.rollups import ROLLUPS, WINDOW_MS, Rollup, Window
 from streams.errors import UsageError
 
@@ -35,8 +36,10 @@ PAYER = {
     "transport": "transport_minor",
     "duty": "duty_minor",
 }
-ORDER_COUNTS = ("orders", "cancelled")
+ORDER_COUNTS = ("orders", "cancelled", "couponed")
 PAYMENT_COUNTS = ("captured", "failed", "refunded")
+PARCEL_COUNTS = ("shipped", "cleared", "delivered")
+RECYCLING_COUNTS = ("boxes", "scans", "points")
 RECORD_COUNTS = ("duplicates", "rejected", "late", "expired", "outside")
 _OUTCOMES = {"duplicates": "duplicate"}
 DIMENSIONS = tuple(dict.fromkeys(r.dimension for r in ROLLUPS if r.dimension is not None))
@@ -82,6 +85,7 @@ def totals_document(
     sums: Sums = {}
     for table in tables:
         _collect(sums, table, table_totals(table, festival, cut).items())
+    transit = snapshot.table(festival.id, TRANSIT_ROLLUP)
     rows = None
     if by is not None:
         dimension_tables = [snapshot.table(festival.id, rollup.name) for rollup in rollups_of(by)]
@@ -102,9 +106,9 @@ def totals_document(
         "payments": {name: _count(sums, name) for name in PAYMENT_COUNTS},
         "payer": _by_currency(sums, PAYER),
         "home": _home(festival, sums),
-        # Facts that no rollup feeds yet; their keys are part of the document.
-        "parcels": {"shipped": 0, "cleared": 0, "delivered": 0},
-        "recycling": {"boxes": 0, "scans": 0, "points": 0},
+        "shares": _shares(sums),
+        "parcels": {**_parcels(sums), "transit": transit_document(transit) if cut.is_whole else None},
+        "recycling": _recycling(sums, festival),
     }
     if rows is not None:
         document["by"] = rows
@@ -144,11 +148,33 @@ def home_gross(festival: Festival, table: Table) -> int:
 
 
 def _collect(sums: Sums, table: Table, totals: Iterable[tuple[Group, tuple[int, ...]]]) -> None:
-    """Add groups to `sums`; the currency is a group's last part."""
+    """Add groups to `sums`; the currency is a group's last part, or "" where there is none."""
     for group, values in totals:
         for measure, value in zip(table.rollup.measures, values, strict=True):
+            currency = group[-1] if table.rollup.currency is not None else ""
             cells = sums.setdefault(measure.name, {})
-            cells[group[-1]] = cells.get(group[-1], 0) + value
+            cells[currency] = cells.get(currency, 0) + value
+
+
+def _shares(sums: Sums) -> dict[str, float | None]:
+    """Return which share of the orders used a coupon or a credit, and which was paid; None without orders."""
+    orders = _count(sums, "orders")
+    return {
+        "couponed": share(_count(sums, "couponed"), orders),
+        "paid": share(_count(sums, "captured"), orders),
+    }
+
+
+def _parcels(sums: Sums) -> dict[str, Any]:
+    counts = {name: _count(sums, name) for name in PARCEL_COUNTS}
+    # Events of the two kinds may come in any order: what was delivered before it was seen to leave is not underway.
+    return {**counts, "in_flight": max(0, counts["shipped"] - counts["delivered"])}
+
+
+def _recycling(sums: Sums, festival: Festival) -> dict[str, Any]:
+    counts = {name: _count(sums, name) for name in RECYCLING_COUNTS}
+    per_tree = festival.points_per_tree
+    return {**counts, "trees": None if per_tree is None else counts["points"] // per_tree}
 
 
 def _count(sums: Sums, measure: str) -> int:
@@ -200,7 +226,7 @@ def _home(festival: Festival, sums: Sums) -> dict[str, Any]:
 def _rows(tables: list[Table], festival: Festival, cut: Cut, dimension: str, top: int | None) -> list[dict[str, Any]]:
     """Return one row per value of the dimension, largest first.
 
-    By gross in the home currency, then money paid, then orders, then payments, then by name.
+    By gross in the home currency, then money paid, then orders, payments, parcels, boxes, then by name.
     """
     per_value: dict[str, Sums] = {}
     for table in tables:
@@ -212,10 +238,11 @@ def _rows(tables: list[Table], festival: Festival, cut: Cut, dimension: str, top
     return [{dimension: value, **_row(festival, per_value[value], facts), **mark} for value in ranked[:top]]
 
 
-def _rank(festival: Festival, sums: Sums, value: str) -> tuple[int, int, int, int, str]:
+def _rank(festival: Festival, sums: Sums, value: str) -> tuple[int | str, ...]:
     gross = home_amount(festival, sums.get("gross_minor", {})).amount_minor
     paid = home_amount(festival, sums.get("paid_minor", {})).amount_minor
-    return (-gross, -paid, -_count(sums, "orders"), -_count(sums, "captured"), value)
+    counts = (-_count(sums, name) for name in ("orders", "captured", "shipped", "delivered", "boxes"))
+    return (-gross, -paid, *counts, value)
 
 
 def _row(festival: Festival, sums: Sums, facts: set[str]) -> dict[str, Any]:
@@ -228,6 +255,14 @@ def _row(festival: Festival, sums: Sums, facts: set[str]) -> dict[str, Any]:
     if "payments" in facts:
         row["payments"] = {name: _count(sums, name) for name in PAYMENT_COUNTS}
         kept |= {"paid", "failed", "refunded"}
+    if "payer_paid_minor" in sums:
+        row["payer"] = _by_currency(sums, PAYER)
+    if "parcels" in facts:
+        row["parcels"] = _parcels(sums)
+    if "recycling" in facts:
+        row["recycling"] = _recycling(sums, festival)
+    if not kept:
+        return row
     row["money"] = _money(sums, {name: measure for name, measure in MONEY.items() if name in kept})
     home = _home(festival, sums)
     wanted = [*(("gross", "net") if "orders" in facts else ()), *(("paid",) if "payments" in facts else ())]

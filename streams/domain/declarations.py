@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from streams.domain.currencies import EXPONENTS
-from streams.domain.facts import FACTS
+from streams.domain.facts import DERIVED, FACTS
 from streams.domain.rollups import ROLLUPS, Rollup
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ class Declarations:
                 for f in sorted(self.festivals.values(), key=lambda f: f.id)
             },
             "facts": {topic: [f.name for f in FACTS[topic].fields] for topic in self.topics},
+            "derived": {
+                name: {**asdict(derived), "types": list(derived.types)}
+                for name, derived in DERIVED.items()
+                if any(rollup.dimension == name for rollup in self.rollups)
+            },
             "rollups": [{**asdict(rollup), "window": rollup.window.value} for rollup in self.rollups],
         }
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.domain.currencies import EXPONENTS
-from streams.domain.facts import TEXT_LIMIT, Fact, Field, Kind
+from streams.domain.facts import FLAG_TEXTS, TEXT_LIMIT, Fact, Field, Kind
 from streams.domain.rejections import Reason, Rejection
 
 if TYPE_CHECKING:
@@ -80,11 +80,14 @@ class Decoder:
         self._fact = fact
         self._decode = msgspec.json.Decoder(fact.event).decode
         relations = {name for pair in fact.needs for name in pair} | {name for _, name in fact.required_for}
-        texts = {f.name: f for f in fact.fields if f.kind in (Kind.TEXT, Kind.CURRENCY)}
+        texts = {f.name: f for f in fact.fields if f.number_limits() is None}
         self._defaults = {f.name: f.default for f in fact.fields}
         kept = {"type", "event_id"} | set(text_fields) | (relations & set(texts))
         self._texts = ["type", *(name for name in texts if name in kept)]
+        self._flags = {name for name in self._texts if name in texts and texts[name].kind is Kind.FLAG}
         self._numbers = list(fact.number_fields)
+        # Of texts that only some types carry, none is read for the others.
+        self._numbers_of_types = [(f.name, f.types) for f in fact.fields if f.types and f.name in self._numbers]
         self._take_columns = _column_taker([*self._texts, *self._numbers])
 
     def decode(
@@ -134,12 +137,15 @@ class Decoder:
 
     def _columns(self, events: list[Any], indexes: Ints, record_times_ms: Ints) -> Columns:
         columns = self._take_columns(events)
-        return Columns(
-            indexes,
-            record_times_ms,
-            {name: columns[name] for name in self._texts},
-            {name: np.array(columns[name], dtype=np.int64) for name in self._numbers},
-        )
+        texts: dict[str, Sequence[str]] = {
+            name: [FLAG_TEXTS.get(flag, flag) for flag in columns[name]] if name in self._flags else columns[name]
+            for name in self._texts
+        }
+        numbers = {name: np.array(columns[name], dtype=np.int64) for name in self._numbers}
+        for name, types in self._numbers_of_types:
+            is_theirs = np.fromiter(map(types.__contains__, texts["type"]), np.bool_, len(indexes))
+            numbers[name] = np.where(is_theirs, numbers[name], self._defaults[name])
+        return Columns(indexes, record_times_ms, texts, numbers)
 
     def _broken_relations(self, columns: Columns) -> dict[int, Rejection]:
         """Return the rows whose fields contradict each other, with the first contradiction of each."""
@@ -163,7 +169,8 @@ class Decoder:
             discount = sum(numbers[name] for name in self._fact.discounts)
             detail = f"{' and '.join(self._fact.discounts)} together exceed {self._fact.amount}"
             reject(discount > numbers[self._fact.amount], Reason.DISCOUNT_EXCEEDS_AMOUNT, detail)
-        reject(numbers["ordered_ts"] > numbers["ts"], Reason.TIME_ORDER, "ordered_ts is after ts")
+        for name in self._fact.not_after_ts:
+            reject(numbers[name] > numbers["ts"], Reason.TIME_ORDER, f"{name} is after ts")
         ahead = numbers["ts"] > columns.record_times_ms + FUTURE_LIMIT_MS
         reject(ahead, Reason.FUTURE_EVENT, "ts is more than 5 minutes ahead of the record's Kafka timestamp")
         return broken
@@ -186,6 +193,8 @@ class Decoder:
             return rejection
         given: dict[str, Any] = {"type": parsed["type"]}
         for field in self._fact.fields:
+            if not field.is_of(parsed["type"]):
+                continue
             if field.name in parsed:
                 rejection = _check(field, parsed[field.name])
                 if rejection is not None:
@@ -316,16 +325,23 @@ def _found(value: object) -> str:
 
 def _check(field: Field, value: object) -> Rejection | None:
     """Return why `value` is not admitted in `field`, or None."""
-    limit = field.number_limit()
-    is_kind = type(value) is int if limit is not None else isinstance(value, str)
-    sentence = f"{field.name}: expected {field.kind.value}, found {_found(value)}"
-    if not is_kind:
+    limits = field.number_limits()
+    sentence = f"{field.name}: expected {_expected(field)}, found {_found(value)}"
+    if limits is not None:
+        least, most = limits
+        if type(value) is not int:
+            return Rejection(Reason.WRONG_TYPE, sentence)
+        return None if least <= value <= most else Rejection(Reason.OUT_OF_RANGE, sentence)
+    if field.kind is Kind.FLAG:
+        return None if isinstance(value, bool) else Rejection(Reason.WRONG_TYPE, sentence)
+    if not isinstance(value, str):
         return Rejection(Reason.WRONG_TYPE, sentence)
-    if limit is not None:
-        assert isinstance(value, int)
-        return None if 0 <= value <= limit else Rejection(Reason.OUT_OF_RANGE, sentence)
-    assert isinstance(value, str)
     if field.kind is Kind.CURRENCY:
         return None if value in EXPONENTS else Rejection(Reason.UNKNOWN_CURRENCY, sentence)
-    fits = 0 < len(value) <= TEXT_LIMIT and not value.startswith("__")
+    fits = 0 < len(value) <= TEXT_LIMIT and not value.startswith("__") and (not field.choices or value in field.choices)
     return None if fits else Rejection(Reason.OUT_OF_RANGE, sentence)
+
+
+def _expected(field: Field) -> str:
+    """Return what a field admits, for a sentence."""
+    return f"one of {', '.join(field.choices)}" if field.choices else field.kind.value

@@ -17,12 +17,14 @@ import numpy.typing as npt
 from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, Coded, encode_texts
 from streams.domain.decoding import Columns, Decoder
 from streams.domain.duplicates import MINUTE_MS, SeenIds, hash_ids
-from streams.domain.facts import ABSENT, FACTS
+from streams.domain.facts import ABSENT, DERIVED, FACTS
+from streams.domain.rollups import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from streams.domain.declarations import Declarations
+    from streams.domain.facts import Derived
     from streams.domain.festivals import Festival
     from streams.domain.rejections import Rejection
     from streams.domain.rollups import Measure, Rollup
@@ -67,26 +69,56 @@ class TopicState:
 class _Selection:
     """The events of one batch that one festival counts, with their columns coded once for all rollups."""
 
-    def __init__(self, columns: Columns, festival_times_ms: Ints, festival: Festival) -> None:
+    def __init__(self, columns: Columns, offsets_ms: Ints) -> None:
         self._columns = columns
+        self.offsets_ms = offsets_ms
+        """Festival time of each since the festival's start."""
         self._coded: dict[str, Coded] = {}
-        self.offsets_ms = festival_times_ms - festival.start_ms
+        self._with_currency: dict[str, _Selection] = {}
         self._of_type: dict[tuple[str, ...], Ints] = {}
 
     def coded(self, name: str) -> Coded:
-        """Return a text column as codes."""
+        """Return a text column, or a derived one, as codes."""
         if name not in self._coded:
-            self._coded[name] = encode_texts(self._columns.texts[name])
+            derived = DERIVED.get(name)
+            self._coded[name] = encode_texts(self._columns.texts[name]) if derived is None else self._derived(derived)
         return self._coded[name]
+
+    def _derived(self, derived: Derived) -> Coded:
+        numbers = self._columns.numbers
+        since, until = numbers[derived.since], numbers[derived.until]
+        is_known = (since != ABSENT) & (self._are(derived.types) > 0)
+        units = np.where(is_known, np.minimum((until - since) // derived.unit_ms, derived.most + 1), ABSENT)
+        found, firsts, codes = np.unique(units, return_index=True, return_inverse=True)
+        by_appearance = np.argsort(firsts)
+        ranks = np.empty_like(by_appearance)
+        ranks[by_appearance] = np.arange(len(found))
+        texts = [NONE if n == ABSENT else derived.text(n) for n in found[by_appearance].tolist()]
+        return Coded(ranks[codes], texts)
+
+    def with_currency(self, currency: str) -> _Selection:
+        """Return the events that have a currency in a field; the others do not enter a rollup of it."""
+        coded = self.coded(currency)
+        if "" not in coded.texts:
+            return self
+        if currency not in self._with_currency:
+            mask = np.array([text != "" for text in coded.texts], dtype=np.bool_)[coded.codes]
+            self._with_currency[currency] = _Selection(self._columns.only(mask), self.offsets_ms[mask])
+        return self._with_currency[currency]
 
     def added(self, measure: Measure) -> Ints | None:
         """Return what each event adds to a measure, None if no event adds anything."""
         is_of_type = self._are(measure.types)
         if not is_of_type.any():
             return None
+        numbers = self._columns.numbers
+        if measure.if_any:
+            is_any = np.zeros(len(is_of_type), dtype=np.bool_)
+            for name in measure.if_any:
+                is_any |= numbers[name] > 0
+            is_of_type = is_of_type * is_any
         if not measure.terms:
             return is_of_type
-        numbers = self._columns.numbers
         total: Ints = sum(sign * numbers[name] for sign, name in measure.terms) * is_of_type
         return total if total.any() else None
 
@@ -201,13 +233,9 @@ class Ledger:
         outcomes[Outcome.OUTSIDE] += len(columns) - counted - expired
 
     def _fold_festival(self, festival: Festival, topic: str, columns: Columns, times_ms: Ints) -> None:
-        everything = _Selection(columns, times_ms, festival)
+        everything = _Selection(columns, times_ms - festival.start_ms)
         for rollup in self._rollups[topic]:
-            selection = everything
-            if rollup.currency is not None and "" in everything.coded(rollup.currency).texts:
-                coded = everything.coded(rollup.currency)
-                mask = np.array([text != "" for text in coded.texts], dtype=np.bool_)[coded.codes]
-                selection = _Selection(columns.only(mask), times_ms[mask], festival)
+            selection = everything if rollup.currency is None else everything.with_currency(rollup.currency)
             self._fold_rollup(self.tables[festival.id, rollup.name], rollup, selection)
 
     @staticmethod
@@ -225,7 +253,8 @@ class Ledger:
 
 def _text_fields(rollups: Iterable[Rollup]) -> set[str]:
     """Return the text fields that rollups read."""
-    return {name for rollup in rollups for name in (rollup.dimension, rollup.currency) if name is not None}
+    names = {name for rollup in rollups for name in (rollup.dimension, rollup.currency) if name is not None}
+    return names - DERIVED.keys()
 
 
 def _running_maximum(values: Ints, before: int | None) -> Ints:

@@ -41,6 +41,8 @@ class Measure:
     types: tuple[str, ...]
     terms: tuple[tuple[int, str], ...] = ()
     """Signed fields to add up: ((1, "amount_minor"), (-1, "coupon_minor"))."""
+    if_any: tuple[str, ...] = ()
+    """Only events in which one of these fields is above 0 add to the measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,10 @@ class Rollup:
     fact: str
     measures: tuple[Measure, ...]
     dimension: str | None = None
+    """A text field of the fact, a flag, or a derived one (`streams.domain.facts.DERIVED`)."""
     window: Window = Window.FESTIVAL
     currency: str | None = "currency"
-    """The field that holds the currency; an event without one does not enter."""
+    """The field that holds the currency; an event without one does not enter. None: there is no money in it."""
     limit: int = KEYS_LIMIT
     """Distinct values of `dimension` per festival and partition; later ones fall into `OTHER`."""
 
@@ -68,6 +71,7 @@ ORDERS = (
     Measure("coupons_minor", _PLACED, ((1, "coupon_minor"),)),
     Measure("credits_minor", _PLACED, ((1, "credit_minor"),)),
     Measure("cancelled_net_minor", _CANCELLED, _NET),
+    Measure("couponed", _PLACED, if_any=("coupon_minor", "credit_minor")),
 )
 
 _CAPTURED = ("payment_captured",)
@@ -88,6 +92,20 @@ PAYER = (
     Measure("duty_minor", _CAPTURED, ((1, "duty_minor"),)),
 )
 
+PARCELS = (
+    Measure("shipped", ("parcel_shipped",)),
+    Measure("cleared", ("parcel_cleared",)),
+    Measure("delivered", ("parcel_delivered",)),
+)
+TRANSIT = (Measure("delivered", ("parcel_delivered",)),)
+
+_RECYCLED = ("box_recycled",)
+RECYCLING = (
+    Measure("boxes", _RECYCLED, ((1, "boxes"),)),
+    Measure("scans", _RECYCLED),
+    Measure("points", _RECYCLED, ((1, "points"),)),
+)
+
 ROLLUPS = (
     Rollup("orders_by_second", "orders", ORDERS, window=Window.SECOND),
     Rollup("orders_by_platform", "orders", ORDERS, "platform", Window.MINUTE, limit=LABEL_LIMIT),
@@ -102,4 +120,19 @@ ROLLUPS = (
     Rollup("payments_by_merchant", "payments", PAYMENTS, "merchant"),
     Rollup("payments_by_brand", "payments", PAYMENTS, "brand"),
     Rollup("payer_by_second", "payments", PAYER, window=Window.SECOND, currency="payer_currency"),
+    Rollup("payer_by_method", "payments", PAYER, "method", Window.MINUTE, "payer_currency", LABEL_LIMIT),
+    Rollup("payer_by_platform", "payments", PAYER, "platform", Window.MINUTE, "payer_currency", LABEL_LIMIT),
+    Rollup("payer_by_merchant", "payments", PAYER, "merchant", currency="payer_currency"),
+    Rollup("payer_by_brand", "payments", PAYER, "brand", currency="payer_currency"),
+    Rollup("parcels_by_second", "parcels", PARCELS, window=Window.SECOND, currency=None),
+    Rollup("parcels_by_market", "parcels", PARCELS, "market", Window.MINUTE, None, LABEL_LIMIT),
+    Rollup("parcels_by_carrier", "parcels", PARCELS, "carrier", currency=None),
+    Rollup("parcels_by_origin", "parcels", PARCELS, "origin", currency=None),
+    Rollup("parcels_by_transit", "parcels", TRANSIT, "transit_days", currency=None),
+    Rollup("recycling_by_second", "recycling", RECYCLING, window=Window.SECOND, currency=None),
+    Rollup("recycling_by_operator", "recycling", RECYCLING, "operator", Window.MINUTE, None, LABEL_LIMIT),
+    Rollup("recycling_by_city", "recycling", RECYCLING, "city", Window.MINUTE, None, LABEL_LIMIT),
+    Rollup("recycling_by_district", "recycling", RECYCLING, "district", currency=None),
+    Rollup("recycling_by_flash", "recycling", RECYCLING, "flash", currency=None),
+    Rollup("recycling_by_station", "recycling", RECYCLING, "station", currency=None),
 )

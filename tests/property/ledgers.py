@@ -29,7 +29,7 @@ FESTIVALS = (
 )
 """Overlapping, so that events belong to none, one, two or three."""
 
-RECORD_TIME_MS = samples.START_MS + 40 * 24 * samples.HOUR_MS
+RECORD_TIME_MS = samples.START_MS + 400 * 24 * samples.HOUR_MS
 """Kafka's clock: after every event time drawn, so that no event lies in the future."""
 
 
@@ -97,18 +97,53 @@ def _payments(draw: st.DrawFn) -> dict[str, Any]:
     )
 
 
+@st.composite
+def _parcels(draw: st.DrawFn) -> dict[str, Any]:
+    festival_ms = draw(_event_times())
+    shipped_ms = festival_ms + draw(st.sampled_from((0, 1, samples.HOUR_MS)))
+    days = draw(st.sampled_from((0, 1, 12, 60, 61, 200)))
+    return samples.parcel(
+        type=draw(st.sampled_from(("parcel_shipped", "parcel_cleared", "parcel_delivered", "parcel_delivered"))),
+        event_id=draw(_EVENT_IDS),
+        ts=shipped_ms + days * 24 * samples.HOUR_MS + draw(st.sampled_from((0, 86_399_999))),
+        ordered_ts=festival_ms,
+        carrier=draw(st.sampled_from(("cainiao", "ems", "usps"))),
+        origin=draw(st.sampled_from(("CN", "US"))),
+        market=draw(st.sampled_from(("ES", "RU", "FR"))),
+        shipped_ts=draw(st.sampled_from((shipped_ms, shipped_ms, None))),
+    )
+
+
+@st.composite
+def _boxes(draw: st.DrawFn) -> dict[str, Any]:
+    return samples.box(
+        event_id=draw(_EVENT_IDS),
+        ts=draw(_event_times()),
+        station=f"s{draw(st.integers(0, 9))}",
+        operator=draw(st.sampled_from(("cainiao", "partner"))),
+        city=draw(st.sampled_from(("杭州", "Ningbo"))),
+        district=f"d{draw(st.integers(0, 4))}",
+        boxes=draw(st.sampled_from((1, 5, 10**13))),
+        points=draw(st.sampled_from((0, 37, 10**13))),
+        flash=draw(st.sampled_from((True, False, None))),
+        user=draw(st.sampled_from(("u1", "u2", None))),
+    )
+
+
+TOPICS = ("orders", "payments", "parcels", "recycling")
+_EVENTS = dict(zip(TOPICS, (_orders, _payments, _parcels, _boxes), strict=True))
 _POISON = st.sampled_from((b"{}", b"", b"\xff", b"[]", samples.encode(samples.order(amount_minor=-1)), b'{"type":"x"}'))
 
 
 @st.composite
 def logs(draw: st.DrawFn, most: int = 60) -> list[Record]:
-    """Return records of both topics in one order of arrival, their record times rising in steps around a minute."""
+    """Return records of all topics in one order of arrival, their record times rising in steps around a minute."""
     records: list[Record] = []
     time_ms = RECORD_TIME_MS
     for _ in range(draw(st.integers(0, most))):
         time_ms += draw(st.sampled_from((0, 0, 1, 30_000, 61_000, 11 * 60_000)))
-        topic = draw(st.sampled_from(("orders", "payments")))
-        events = _orders() if topic == "orders" else _payments()
+        topic = draw(st.sampled_from(TOPICS))
+        events = _EVENTS[topic]()
         value = draw(st.one_of(events.map(samples.encode), events.map(samples.encode), _POISON))
         records.append(Record(topic, value, time_ms))
     return records
@@ -117,10 +152,10 @@ def logs(draw: st.DrawFn, most: int = 60) -> list[Record]:
 def batches(records: Sequence[Record], cuts: Iterable[int] = ()) -> list[RecordBatch]:
     """Return `records` as batches: one wherever the topic changes, and at each of `cuts`."""
     limits = sorted({0, len(records), *(cut % (len(records) + 1) for cut in cuts)})
-    offsets = {"orders": 0, "payments": 0}
+    offsets = dict.fromkeys(TOPICS, 0)
     found: list[RecordBatch] = []
     for first, last in pairwise(limits):
-        for topic in ("orders", "payments"):
+        for topic in TOPICS:
             chosen = [record for record in records[first:last] if record.topic == topic]
             start, end = offsets[topic], offsets[topic] + len(chosen)
             offsets[topic] = end
@@ -130,10 +165,10 @@ def batches(records: Sequence[Record], cuts: Iterable[int] = ()) -> list[RecordB
 
 
 def new_processor(declarations: Declarations) -> PartitionProcessor:
-    """Return an empty processor at the beginning of both logs."""
+    """Return an empty processor at the beginning of all logs."""
     processor = PartitionProcessor(declarations, 0, "g1")
-    processor.start_at("orders", 0)
-    processor.start_at("payments", 0)
+    for topic in TOPICS:
+        processor.start_at(topic, 0)
     return processor
 
 
@@ -162,7 +197,7 @@ class Disk:
     def restore(self, declarations: Declarations) -> PartitionProcessor:
         """Return a processor that goes on from here."""
         processor = restore_processor(declarations, 0, "g1", Restored(dict(self.pages), dict(self.seen)))
-        for topic in {"orders", "payments"} - set(processor.positions):
+        for topic in set(TOPICS) - set(processor.positions):
             processor.start_at(topic, 0)
         return processor
 

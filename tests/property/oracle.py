@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from streams.domain.facts import FACTS
 from streams.domain.rollups import NONE, OTHER, Window
 
 if TYPE_CHECKING:
@@ -74,8 +73,10 @@ class Oracle:
 
     def _add(self, festival: str, rollup: Rollup, offset_ms: int, event: dict[str, Any]) -> None:
         group: list[str] = []
+        if rollup.currency is not None and rollup.currency not in event:
+            return
         if rollup.dimension is not None:
-            value = event.get(rollup.dimension, NONE)
+            value = _value(rollup.dimension, event)
             known = self._known[festival, rollup.name]
             if value not in known and len(known) >= rollup.limit:
                 value = OTHER
@@ -83,8 +84,6 @@ class Oracle:
                 known.add(value)
             group.append(value)
         if rollup.currency is not None:
-            if rollup.currency not in event:
-                return
             group.append(event[rollup.currency])
         size_ms = {Window.SECOND: 1000, Window.MINUTE: 60_000, Window.FESTIVAL: 10**15}[rollup.window]
         window_ms = offset_ms // size_ms * size_ms
@@ -99,7 +98,17 @@ class Oracle:
 def _added(measure: Measure, event: dict[str, Any]) -> int:
     if event["type"] not in measure.types:
         return 0
-    if not measure.terms:
-        return 1
-    defaults = {f.name: f.default for f in FACTS["orders"].fields + FACTS["payments"].fields if f.default == 0}
-    return sum(sign * event.get(name, defaults.get(name, 0)) for sign, name in measure.terms)
+    if measure.if_any and not any(event.get(name, 0) for name in measure.if_any):
+        return 0
+    return sum(sign * event.get(name, 0) for sign, name in measure.terms) if measure.terms else 1
+
+
+def _value(dimension: str, event: dict[str, Any]) -> str:
+    """Return what an event is counted under: a text, a flag as JSON writes it, or the whole days of its way."""
+    if dimension == "transit_days":
+        if event["type"] != "parcel_delivered" or "shipped_ts" not in event:
+            return NONE
+        days = (event["ts"] - event["shipped_ts"]) // 86_400_000
+        return str(days) if days <= 60 else "61+"
+    value = event.get(dimension, NONE)
+    return json.dumps(value) if isinstance(value, bool) else value

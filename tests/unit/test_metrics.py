@@ -226,7 +226,7 @@ def test_names_labels_and_help_follow_the_rules_of_prometheus() -> None:
         assert re.fullmatch(r"(festival|streams)_[a-z_]+", entry.name)
         assert entry.name.endswith("_total") == (entry.kind is metrics.Kind.COUNTER)
         assert entry.help.endswith(".")
-        assert not {"le", "quantile", "instance", "job", "type", "stage", "region"} & set(entry.labels)
+        assert not {"le", "quantile", "instance", "job", "type", "region"} & set(entry.labels)
 
 
 def test_the_page_in_docs_is_the_one_the_catalogue_writes() -> None:

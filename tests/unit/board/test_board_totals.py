@@ -62,6 +62,7 @@ CONTRACT = {
     "positions": {"orders": {"0": 30, "1": 40}, "payments": {"0": 2, "1": 3}},
     "orders": 2,
     "cancelled": 1,
+    "couponed": 1,
     "duplicates": 12,
     "rejected": 4,
     "late": 4,
@@ -92,8 +93,22 @@ CONTRACT = {
     "payments": {"captured": 1, "failed": 0, "refunded": 0},
     "payer": {"CNY": {"paid": 7_000, "refunded": 0, "transport": 50, "duty": 20}},
     "home": {"currency": "CNY", "gross": 20_000, "net": 18_000, "paid": 6_993, "missing": []},
-    "parcels": {"shipped": 0, "cleared": 0, "delivered": 0},
-    "recycling": {"boxes": 0, "scans": 0, "points": 0},
+    "shares": {"couponed": 0.5, "paid": 0.5},
+    "parcels": {
+        "shipped": 3,
+        "cleared": 2,
+        "delivered": 2,
+        "in_flight": 1,
+        "transit": {
+            "days": {"5": 1, "12": 1, "61+": 1},
+            "unknown": 1,
+            "p50": 12,
+            "p90": 61,
+            "promised_days": 12,
+            "within_promised": 0.666667,
+        },
+    },
+    "recycling": {"boxes": 6, "scans": 2, "points": 222, "trees": None},
 }
 """The document of the contract, every key in its place."""
 
@@ -104,6 +119,14 @@ def test_the_document_has_exactly_the_keys_and_numbers_of_the_contract() -> None
     place(ledger, 1, START + 3_600_000)
     ledger.add(1, DAY, "orders_by_second", ("CNY",), START, cancelled=1, cancelled_net_minor=9_000)
     pay(ledger, 1, START + 1)
+    ledger.add(0, DAY, "orders_by_second", ("CNY",), START, couponed=1)
+    ledger.add(0, DAY, "parcels_by_second", (), START, shipped=3, cleared=1)
+    ledger.add(1, DAY, "parcels_by_second", (), START + 9_000, cleared=1, delivered=2)
+    for partition, days in enumerate(("61+", "12")):
+        ledger.add(partition, DAY, "parcels_by_transit", (days,), START, delivered=1)
+    ledger.add(0, DAY, "parcels_by_transit", ("5",), START, delivered=1)
+    ledger.add(0, DAY, "parcels_by_transit", ("__none__",), START, delivered=1)
+    ledger.add(0, DAY, "recycling_by_second", (), START, boxes=6, scans=2, points=222)
     outcomes = {"counted": 2, "duplicate": 12, "rejected": 3, "late": 4, "expired": 5, "outside": 6}
     ledger.commit(0, {"orders": 30, "payments": 2}, {"orders": 1795354069153}, {}, {"orders": outcomes})
     ledger.commit(1, {"orders": 40, "payments": 3}, {"orders": 1795354069000}, {}, {"payments": {"rejected": 1}})
@@ -228,7 +251,10 @@ def test_rows_kept_for_the_festival_answer_its_end_only(dimension: str) -> None:
 
 
 def test_an_unknown_dimension_is_refused_with_the_known_ones() -> None:
-    assert set(DIMENSIONS) == {"platform", "market", "merchant", "category", "brand", "method"}
+    assert set(DIMENSIONS) == {
+        *("platform", "market", "merchant", "category", "brand", "method", "carrier", "origin", "transit_days"),
+        *("operator", "city", "district", "flash", "station"),
+    }
     with pytest.raises(UsageError, match="'buyer'; there are platform"):
         document(MemoryLedger(1), by="buyer")
 

@@ -136,7 +136,7 @@ def test_a_new_generation_replaces_everything() -> None:
     view.feed(new.drain())
     snapshot = view.snapshot()
     assert snapshot.generation == "g2"
-    assert snapshot.table(DAY.id, "orders_by_second").totals == {("CNY",): (3, 0, 0, 0, 0, 0)}
+    assert snapshot.table(DAY.id, "orders_by_second").totals == {("CNY",): (3, 0, 0, 0, 0, 0, 0)}
     assert snapshot.positions() == {"orders": {1: 3}}
 
 
@@ -217,7 +217,7 @@ def test_pages_are_read_by_the_rollups_they_were_written_under() -> None:
     older = replace(seconds, measures=tuple(reversed(seconds.measures)))
     declarations = Declarations({DAY.id: DAY}, 0, 10, (older,))
     ledger = MemoryLedger(1)
-    ledger.add(0, DAY, "orders_by_second", ("CNY",), DAY.start_ms, cancelled_net_minor=7)  # the last one now
+    ledger.add(0, DAY, "orders_by_second", ("CNY",), DAY.start_ms, couponed=7)  # the last one now
     ledger.write(0, fingerprint_key("g1"), declarations.fingerprint)
     snapshot = view_of(ledger)
     assert snapshot.table(DAY.id, "orders_by_second").rollup == older
@@ -242,7 +242,7 @@ def test_an_unreadable_page_is_named_and_leaves_the_others_counted_until_it_is_m
     table = view.snapshot().table(DAY.id, "orders_by_second")
     assert table.unreadable == {3}
     assert table.totals[("CNY",)][0] == 1
-    ledger.write(1, key.encode(), encode_page(Page((), 300, 6, b"", None)))
+    ledger.write(1, key.encode(), encode_page(Page((), 300, 7, b"", None)))
     view.feed(ledger.drain())
     table = view.snapshot().table(DAY.id, "orders_by_second")
     assert not table.unreadable
@@ -252,12 +252,12 @@ def test_an_unreadable_page_is_named_and_leaves_the_others_counted_until_it_is_m
 @pytest.mark.parametrize(
     "page",
     [
-        Page((("CNY",),), 1, 6, bytes(48), None),
-        Page((("CNY",),), 300, 5, bytes(300 * 5 * 8), None),
-        Page((("CNY",),), 300, 6, bytes(16), None),
-        Page((("CNY",), ("CNY",)), 300, 6, bytes(2 * 300 * 6 * 8), None),
-        Page((("tmall", "CNY"),), 300, 6, bytes(300 * 6 * 8), None),
-        Page((("CNY",),), 300, 6, bytes(300 * 6 * 8), bytes(8)),
+        Page((("CNY",),), 1, 7, bytes(56), None),
+        Page((("CNY",),), 300, 6, bytes(300 * 6 * 8), None),
+        Page((("CNY",),), 300, 7, bytes(16), None),
+        Page((("CNY",), ("CNY",)), 300, 7, bytes(2 * 300 * 7 * 8), None),
+        Page((("tmall", "CNY"),), 300, 7, bytes(300 * 7 * 8), None),
+        Page((("CNY",),), 300, 7, bytes(300 * 7 * 8), bytes(8)),
     ],
 )
 def test_a_page_of_another_shape_than_declared_is_unreadable(page: Page) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from streams.domain.declarations import Declarations
-from streams.domain.festivals import Festival
+from streams.domain.festivals import FACT_NAMES, Festival
 from streams.domain.rollups import ROLLUPS, Rollup
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ HORIZON_MINUTES = 10
 
 
 def festival(
-    festival_id: str = "day", start_ms: int = START_MS, hours: int = 24, facts: Iterable[str] = ("orders", "payments")
+    festival_id: str = "day", start_ms: int = START_MS, hours: int = 24, facts: Iterable[str] = FACT_NAMES
 ) -> Festival:
     """Return a festival without rates or milestones."""
     return Festival(
@@ -70,6 +70,41 @@ def payment(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
         "method": "alipay",
         "currency": "CNY",
         "amount_minor": 100,
+    }
+    return _put_over(event, fields)
+
+
+def parcel(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a valid delivered parcel, with `fields` put over it; None takes a field away."""
+    event = {
+        "type": "parcel_delivered",
+        "event_id": "e1",
+        "ts": START_MS + 5 * 24 * HOUR_MS,
+        "ordered_ts": START_MS,
+        "order_id": "o1",
+        "parcel_id": "p1",
+        "carrier": "cainiao",
+        "origin": "CN",
+        "market": "ES",
+        "shipped_ts": START_MS + HOUR_MS,
+    }
+    return _put_over(event, fields)
+
+
+def box(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a valid recycled box, with `fields` put over it; None takes a field away."""
+    event = {
+        "type": "box_recycled",
+        "event_id": "e1",
+        "ts": START_MS,
+        "station": "s1",
+        "operator": "cainiao",
+        "city": "Hangzhou",
+        "district": "Yuhang",
+        "boxes": 2,
+        "points": 74,
+        "flash": True,
+        "user": "u1",
     }
     return _put_over(event, fields)
 

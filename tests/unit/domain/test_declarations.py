@@ -50,5 +50,7 @@ def test_the_fingerprint_is_a_document_an_audit_can_count_by() -> None:
         "name": "gross_minor",
         "types": ["order_placed"],
         "terms": [[1, "amount_minor"]],
+        "if_any": [],
     }
-    assert declarations().topics == ("orders", "payments")
+    assert document["derived"]["transit_days"]["types"] == ["parcel_delivered"]
+    assert declarations().topics == ("orders", "payments", "parcels", "recycling")

@@ -107,9 +107,10 @@ def test_a_takeover_commits_a_cursor_with_nothing_to_count_and_then_rests() -> N
 
 def test_a_checkpoint_holds_the_pages_that_changed_and_no_others() -> None:
     processor = started()
-    processor.apply(batch(10, [encode(order(event_id="a")), encode(order(event_id="b", ts=START_MS + 301_000))]))
+    values = [encode(order(event_id="a")), encode(order(event_id="b", ts=START_MS + 301_000))]
+    processor.apply(batch(10, values, START_MS + 301_000))
     cut(processor)
-    processor.apply(batch(12, [encode(order(event_id="c", ts=START_MS + 302_000))], START_MS + 1))
+    processor.apply(batch(12, [encode(order(event_id="c", ts=START_MS + 302_000))], START_MS + 302_000))
     keys = [key for key, _ in cut(processor).pages]
     assert PageKey("g1", "day", "orders_by_second", 1).encode() in keys
     assert PageKey("g1", "day", "orders_by_merchant", 0).encode() in keys

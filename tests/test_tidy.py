@@ -22,6 +22,7 @@ from streams.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted((ROOT / "streams").rglob("*.py"))
+DEPLOY = sorted((ROOT / "deploy").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 FILE_LINES = 400
@@ -138,9 +139,9 @@ def sizes(path: Path) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("path", PACKAGE + TESTS, ids=name_of)
+@pytest.mark.parametrize("path", PACKAGE + DEPLOY + TESTS, ids=name_of)
 def test_files_and_functions_stay_small(path: Path) -> None:
-    file_limit = FILE_LINES if path in PACKAGE else TEST_FILE_LINES
+    file_limit = TEST_FILE_LINES if path in TESTS else FILE_LINES
     for name, lines in sizes(path).items():
         limit = LARGER.get(name, FUNCTION_LINES if "::" in name else file_limit)
         assert lines <= limit, (
@@ -149,7 +150,7 @@ def test_files_and_functions_stay_small(path: Path) -> None:
 
 
 def test_the_ratchet_only_turns_one_way() -> None:
-    all_sizes = {name: lines for path in PACKAGE + TESTS for name, lines in sizes(path).items()}
+    all_sizes = {name: lines for path in PACKAGE + DEPLOY + TESTS for name, lines in sizes(path).items()}
     for name, lines in LARGER.items():
         assert all_sizes.get(name) == lines, f"{name}: now {all_sizes.get(name)}: write that into LARGER, or remove it"
 

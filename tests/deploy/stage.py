@@ -114,22 +114,24 @@ class Shop(threading.Thread):
         self._number = count(1)
         self._ended = threading.Event()
         self.is_open = True
-        self.poison_every = 0
-        """Every which record is one that cannot be counted; 0: none."""
+        """Whether orders are sent."""
+        self.is_poisoned = False
+        """Whether records that cannot be counted are sent to `payments`."""
 
     def run(self) -> None:
         while not self._ended.wait(0.1):
-            if self.is_open:
-                for _ in range(ORDERS_PER_SECOND // 10):
-                    self._send(next(self._number))
+            for _ in range(ORDERS_PER_SECOND // 10):
+                if self.is_open:
+                    self._send_order(next(self._number))
+                if self.is_poisoned:
+                    self._producer.produce("payments", b"{")
             self._producer.poll(0)
 
-    def _send(self, number: int) -> None:
-        now_ms = time.time_ns() // 1_000_000
-        order: dict[str, object] = {
+    def _send_order(self, number: int) -> None:
+        order = {
             "type": "order_placed",
             "event_id": f"e{number}",
-            "ts": now_ms,
+            "ts": time.time_ns() // 1_000_000,
             "order_id": f"o{number}",
             "platform": "tmall",
             "merchant": "m1",
@@ -137,8 +139,6 @@ class Shop(threading.Thread):
             "currency": "CNY",
             "amount_minor": 20_600,
         }
-        if self.poison_every and number % self.poison_every == 0:
-            order["amount_minor"] = "206.00"
         self._producer.produce("orders", json.dumps(order), key=f"o{number}", partition=number % PARTITIONS)
 
     def close(self) -> None:
@@ -239,10 +239,11 @@ class Stage:
         alerts = self.get("prometheus", "/api/v1/alerts")["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
-    def suppressed(self) -> set[str]:
-        """Return the names of the alerts that Alertmanager has and keeps silent."""
+    def silenced_by(self, cause: str) -> set[str]:
+        """Return the names of the alerts that Alertmanager keeps silent because of another one."""
         alerts = self.get("alertmanager", "/api/v2/alerts")
-        return {alert["labels"]["alertname"] for alert in alerts if alert["status"]["state"] == "suppressed"}
+        causes = {alert["fingerprint"] for alert in alerts if alert["labels"]["alertname"] == cause}
+        return {alert["labels"]["alertname"] for alert in alerts if causes & set(alert["status"]["inhibitedBy"])}
 
     def notified(self, since: float, status: str = "firing") -> set[str]:
         """Return the names of the alerts that reached a webhook after an instant."""

@@ -14,6 +14,7 @@ from tests.deploy.monitoring import (
     DEPLOY,
     PENDING,
     PROMETHEUS,
+    RECORDED,
     RUNBOOKS,
     Rule,
     alerts,
@@ -105,6 +106,17 @@ def test_every_alert_has_a_runbook_that_answers_four_questions(alert: Rule) -> N
     assert "```" in diagnosis, "commands to copy"
     for mentioned in re.findall(r"`((?:festival|streams)_[a-z_]+)[`{\[]", text):
         assert mentioned in exported_names(), mentioned
+
+
+def test_what_the_docs_say_of_metrics_is_true() -> None:
+    known = exported_names() | {entry.name for entry in CATALOGUE}
+    recorded = {rule.name for rule in rules() if not rule.is_alert}
+    for path in (*RUNBOOKS.glob("*.md"), RUNBOOKS.parent / "monitoring.md", RUNBOOKS.parent / "metrics.md"):
+        text = path.read_text("utf-8")
+        assert set(re.findall(r"`((?:festival|streams)_[a-z_]+)[`{]", text)) <= known, path
+        assert set(RECORDED.findall(text)) <= recorded, path
+        for alert in re.findall(r"\b(?:Festival|Streams|Kafka)(?:[A-Z][a-z]+)+\b", text):
+            assert alert in {rule.name for rule in alerts()}, (path, alert)
 
 
 def test_every_runbook_has_an_alert() -> None:

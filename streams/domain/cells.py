@@ -40,6 +40,22 @@ class Coded:
     texts: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where in time events fall, for all rollups of one window: the page, and the window within the page."""
+
+    pages: Ints
+    slots: Ints
+
+
+def places_of(window: Window, offsets_ms: Ints) -> Places | None:
+    """Return the places of events by their festival time since the start; None for a festival-long rollup."""
+    if window is Window.FESTIVAL:
+        return None
+    pages = offsets_ms // PAGE_MS[window]
+    return Places(pages, (offsets_ms - pages * PAGE_MS[window]) // WINDOW_MS[window])
+
+
 class _Codes(dict[str, int]):
     """Numbers texts in the order they are asked for."""
 
@@ -50,6 +66,9 @@ class _Codes(dict[str, int]):
 
 def encode_texts(column: Sequence[str]) -> Coded:
     """Return a column of texts as codes."""
+    # Types, currencies and defaults are one object each; comparing different texts would cost more than coding them.
+    if column and column[0] is column[-1] and column.count(column[0]) == len(column):
+        return Coded(np.zeros(len(column), dtype=np.int64), [column[0]])
     codes = _Codes()
     coded = np.fromiter(map(codes.__getitem__, column), dtype=np.int64, count=len(column))
     return Coded(coded, list(codes))
@@ -62,11 +81,9 @@ class CellTable:
         """Start empty; `duration_ms` is the length of the festival."""
         self.rollup = rollup
         is_festival_long = rollup.window is Window.FESTIVAL
-        self._window_ms = duration_ms if is_festival_long else WINDOW_MS[rollup.window]
-        self._page_ms = duration_ms if is_festival_long else PAGE_MS[rollup.window]
         self._is_paged_by_group = is_festival_long
-        self._slots = self._page_ms // self._window_ms
-        self._windows = -(-duration_ms // self._page_ms)
+        self._slots = 1 if is_festival_long else PAGE_MS[rollup.window] // WINDOW_MS[rollup.window]
+        self._windows = 1 if is_festival_long else -(-duration_ms // PAGE_MS[rollup.window])
         self._values: dict[str, int] = {}
         self._value_texts: list[str] = []
         self._currencies: dict[str, int] = {}
@@ -76,7 +93,6 @@ class CellTable:
         self._base_of = np.full((1, self._windows), _UNKNOWN, dtype=np.int64)
         self._blocks: dict[int, list[tuple[int, int]]] = {}
         self._rows = 0
-        self._page_of_row = np.zeros(0, dtype=np.int64)
         self._low = np.zeros((len(rollup.measures), 0), dtype=np.int64)
         self._high: Ints | None = None
         self._ceiling = 0
@@ -84,38 +100,45 @@ class CellTable:
 
     # -- folding -----------------------------------------------------------------------------------------------
 
-    def fold(self, values: Coded | None, currencies: Coded | None, offsets_ms: Ints, sums: Mapping[int, Ints]) -> None:
+    def fold(
+        self,
+        count: int,
+        sums: Mapping[int, Ints],
+        *,
+        values: Coded | None,
+        currencies: Coded | None,
+        places: Places | None,
+    ) -> None:
         """Add events to their cells.
 
-        `offsets_ms` is each event's festival time since the start; `sums` maps the index of a measure to what each
-        event adds to it (never negative). At most `FOLD_LIMIT_EVENTS` events at a time.
+        `sums` maps the index of a measure to what each of the `count` events adds to it (never negative). `values`
+        and `currencies` are None where the rollup has no dimension or no currency, `places` where it is
+        festival-long. At most `FOLD_LIMIT_EVENTS` events at a time.
         """
-        count = len(offsets_ms)
         assert count <= FOLD_LIMIT_EVENTS
         groups = self._groups_of(values, currencies, count)
-        windows = offsets_ms // self._page_ms
-        rows = self._rows_of(groups, windows)
-        if self._slots > 1:
-            rows += offsets_ms // self._window_ms % self._slots
+        rows = self._rows_of(groups, places)
         self._make_room(count)
         for measure, added in sums.items():
             np.add.at(self._low[measure], rows, added)
-        self._is_changed[self._page_of_row[rows]] = True
+        self._is_changed[groups // GROUPS_PER_PAGE if places is None else places.pages] = True
 
     def _groups_of(self, values: Coded | None, currencies: Coded | None, count: int) -> Ints:
-        value_codes = np.zeros(count, dtype=np.int64) if values is None else values.codes
-        currency_codes = np.zeros(count, dtype=np.int64) if currencies is None else currencies.codes
-        value_texts = [_NO_VALUE] if values is None else values.texts
-        currency_texts = [_NO_VALUE] if currencies is None else currencies.texts
-        own_values = np.array([self._value_code(text) for text in value_texts], dtype=np.int64)
-        own_currencies = np.array([self._currency_code(text) for text in currency_texts], dtype=np.int64)
-        value_codes, currency_codes = own_values[value_codes], own_currencies[currency_codes]
-        groups = self._group_of[value_codes, currency_codes]
-        for event in np.flatnonzero(groups == _UNKNOWN).tolist():
-            value, currency = int(value_codes[event]), int(currency_codes[event])
-            if self._group_of[value, currency] == _UNKNOWN:
-                self._add_group(value, currency)
-            groups[event] = self._group_of[value, currency]
+        values = values or Coded(np.zeros(count, dtype=np.int64), [_NO_VALUE])
+        currencies = currencies or Coded(np.zeros(count, dtype=np.int64), [_NO_VALUE])
+        own_values = np.array([self._value_code(text) for text in values.texts], dtype=np.int64)
+        own_currencies = np.array([self._currency_code(text) for text in currencies.texts], dtype=np.int64)
+        codes = values.codes
+        if len(currencies.texts) > 1:
+            codes = codes * len(currencies.texts) + currencies.codes
+        # A table of the few pairs of this batch, so that each event costs one look-up.
+        pairs = self._group_of[own_values[:, None], own_currencies]
+        groups: Ints = pairs.ravel()[codes]
+        if groups.min() == _UNKNOWN:
+            for pair in _in_order(codes[groups == _UNKNOWN]):
+                value, currency = divmod(pair, len(currencies.texts))
+                pairs[value, currency] = self._add_group(int(own_values[value]), int(own_currencies[currency]))
+            groups = pairs.ravel()[codes]
         return groups
 
     def _value_code(self, text: str) -> int:
@@ -136,19 +159,23 @@ class CellTable:
             self._group_of = _grown(self._group_of, 1, code + 1)
         return code
 
-    def _add_group(self, value: int, currency: int) -> None:
-        group = self._group_of[value, currency] = len(self.groups)
-        self.groups.append((self._value_texts[value], self._currency_texts[currency]))
-        self._base_of = _grown(self._base_of, 0, group + 1)
+    def _add_group(self, value: int, currency: int) -> int:
+        """Return the group of a value and a currency, a new one where there is none."""
+        group = int(self._group_of[value, currency])
+        if group == _UNKNOWN:
+            group = self._group_of[value, currency] = len(self.groups)
+            self.groups.append((self._value_texts[value], self._currency_texts[currency]))
+            self._base_of = _grown(self._base_of, 0, group + 1)
+        return group
 
-    def _rows_of(self, groups: Ints, windows: Ints) -> Ints:
-        rows = self._base_of[groups, windows]
-        for event in np.flatnonzero(rows == _UNKNOWN).tolist():
-            group, window = int(groups[event]), int(windows[event])
-            if self._base_of[group, window] == _UNKNOWN:
-                self._add_block(group, window)
-            rows[event] = self._base_of[group, window]
-        return rows
+    def _rows_of(self, groups: Ints, places: Places | None) -> Ints:
+        blocks = groups if places is None else groups * self._windows + places.pages
+        rows: Ints = self._base_of.ravel()[blocks]
+        if rows.min() == _UNKNOWN:
+            for block in _in_order(blocks[rows == _UNKNOWN]):
+                self._add_block(*divmod(block, self._windows))
+            rows = self._base_of.ravel()[blocks]
+        return rows if places is None else rows + places.slots
 
     def _add_block(self, group: int, window: int) -> None:
         """Give a group the rows of one page."""
@@ -156,9 +183,7 @@ class CellTable:
         self._low = _grown(self._low, 1, self._rows, fill=0)
         if self._high is not None:
             self._high = _grown(self._high, 1, self._low.shape[1], fill=0)
-        self._page_of_row = _grown(self._page_of_row, 0, self._low.shape[1], fill=0)
         page = group // GROUPS_PER_PAGE if self._is_paged_by_group else window
-        self._page_of_row[base : self._rows] = page
         self._is_changed = _grown(self._is_changed, 0, page + 1, fill=False)
         self._base_of[group, window] = base
         self._blocks.setdefault(page, []).append((group, base))
@@ -242,10 +267,12 @@ class CellTable:
         parts = list(key)
         value = parts.pop(0) if self.rollup.dimension is not None else _NO_VALUE
         currency = parts.pop(0) if self.rollup.currency is not None else _NO_VALUE
-        codes = self._value_code(value), self._currency_code(currency)
-        if self._group_of[codes] == _UNKNOWN:
-            self._add_group(*codes)
-        return int(self._group_of[codes])
+        return self._add_group(self._value_code(value), self._currency_code(currency))
+
+
+def _in_order(numbers: Ints) -> list[int]:
+    """Return distinct numbers in the order of their first appearance, which does not depend on how a log is cut."""
+    return list(dict.fromkeys(numbers.tolist()))
 
 
 def _high_parts(low: Ints, high: Ints | None) -> Ints:

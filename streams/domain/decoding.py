@@ -31,6 +31,9 @@ FUTURE_LIMIT_MS = 300_000
 """How far an event's time may be ahead of its record's time (contract 1)."""
 _BRACKETS_SUSPICIOUS = 100
 """Fewer brackets than this cannot nest deeper than `DEPTH_LIMIT`."""
+_CASE, _BRACKET = np.uint8(0xDF), np.uint8(ord("["))
+"""`[` and `{` differ in one bit."""
+_UNDERSCORES = np.uint16(0x5F5F)
 _INTEGER_DIGITS = 30
 _HUGE = int("9" * _INTEGER_DIGITS)
 """Integers with more digits are out of any range; Python refuses to parse very long ones."""
@@ -239,11 +242,15 @@ def _looks_plain(values: Sequence[bytes | None]) -> bool:
         joined = b"\n".join(values)  # type: ignore[arg-type] # None raises TypeError
     except TypeError:
         return False
-    brackets = joined.count(b"[") + joined.count(b"{") - len(values)
+    # As numbers the bytes are looked through many times faster than by a search for a text.
+    found = np.frombuffer(joined, dtype=np.uint8)
+    brackets = int(np.count_nonzero((found & _CASE) == _BRACKET)) - len(values)
+    pairs = found[: len(found) // 2 * 2].view(np.uint16), found[1 : (len(found) - 1) // 2 * 2 + 1].view(np.uint16)
     return (
         brackets <= _BRACKETS_SUSPICIOUS
         and max(map(len, values), default=0) <= VALUE_LIMIT_BYTES  # type: ignore[arg-type] # None was seen above
-        and not _is_suspicious_text(joined)
+        and not any(bool((pair == _UNDERSCORES).any()) for pair in pairs)
+        and not _is_suspicious_text(joined, has_underscores=False)
     )
 
 
@@ -252,9 +259,9 @@ def _is_suspicious(value: bytes) -> bool:
     return brackets > _BRACKETS_SUSPICIOUS or len(value) > VALUE_LIMIT_BYTES or _is_suspicious_text(value)
 
 
-def _is_suspicious_text(text: bytes) -> bool:
+def _is_suspicious_text(text: bytes, *, has_underscores: bool = True) -> bool:
     r"""Return whether a text may begin with `__` (written out or as \\u005f), or some byte is not UTF-8."""
-    if b'"__' in text or b"\\u005" in text:
+    if (has_underscores and b'"__' in text) or (b"\\" in text and b"\\u005" in text):
         return True
     if text.isascii():
         return False

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, Coded, encode_texts
+from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, Coded, encode_texts, places_of
 from streams.domain.currencies import MONEY_LIMIT_MINOR
 from streams.domain.pages import HIGH_SHIFT, Page, decode_page, encode_page
 from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, ROLLUPS
@@ -20,11 +20,27 @@ BY_MERCHANT = next(r for r in ROLLUPS if r.name == "orders_by_merchant")
 def fold(table: CellTable, values: list[str] | None, offsets_ms: list[int], amounts: list[int]) -> None:
     """Add one CNY order per entry, gross in measure 2."""
     table.fold(
-        None if values is None else encode_texts(values),
-        encode_texts(["CNY"] * len(offsets_ms)),
-        np.array(offsets_ms, dtype=np.int64),
-        {0: np.ones(len(offsets_ms), dtype=np.int64), 2: np.array(amounts, dtype=np.int64)},
+        len(amounts),
+        {0: np.ones(len(amounts), dtype=np.int64), 2: np.array(amounts, dtype=np.int64)},
+        values=None if values is None else encode_texts(values),
+        currencies=encode_texts(["CNY"] * len(amounts)),
+        places=places_of(table.rollup.window, np.array(offsets_ms, dtype=np.int64)),
     )
+
+
+def fold_most(table: CellTable, times: int) -> int:
+    """Add as many orders of the largest amount as one fold takes to the first second, some times; return the sum."""
+    count = FOLD_LIMIT_EVENTS
+    zeros, amounts = np.zeros(count, dtype=np.int64), np.full(count, MONEY_LIMIT_MINOR, dtype=np.int64)
+    for _ in range(times):
+        table.fold(
+            count,
+            {2: amounts},
+            values=None,
+            currencies=Coded(zeros, ["CNY"]),
+            places=places_of(table.rollup.window, zeros),
+        )
+    return times * count * MONEY_LIMIT_MINOR
 
 
 def gross(page: Page) -> list[int]:
@@ -35,13 +51,8 @@ def gross(page: Page) -> list[int]:
 
 def test_a_cell_grows_beyond_64_bits_without_a_loss() -> None:
     table = CellTable(BY_SECOND, DAY_MS)
-    count = FOLD_LIMIT_EVENTS
-    every = Coded(np.zeros(count, dtype=np.int64), ["CNY"])
-    zeros, amounts = np.zeros(count, dtype=np.int64), np.full(count, MONEY_LIMIT_MINOR, dtype=np.int64)
-    for _ in range(7):
-        table.fold(None, every, zeros, {2: amounts})
+    total = fold_most(table, 7)
     fold(table, None, [DAY_MS - 1], [5])
-    total = 7 * count * MONEY_LIMIT_MINOR
     assert total > 2**64
     assert gross(table.page(0))[0] == total
     assert gross(table.page(287))[299] == 5
@@ -57,12 +68,9 @@ def test_a_cell_grows_beyond_64_bits_without_a_loss() -> None:
 
 def test_one_cell_has_one_representation_however_it_was_carried() -> None:
     table, restored = CellTable(BY_SECOND, DAY_MS), CellTable(BY_SECOND, DAY_MS)
-    count = FOLD_LIMIT_EVENTS
-    every = Coded(np.zeros(count, dtype=np.int64), ["CNY"])
-    zeros, amounts = np.zeros(count, dtype=np.int64), np.full(count, MONEY_LIMIT_MINOR, dtype=np.int64)
     for _ in range(2):
-        table.fold(None, every, zeros, {2: amounts})
-        restored.fold(None, every, zeros, {2: amounts})
+        fold_most(table, 1)
+        fold_most(restored, 1)
         copy = CellTable(BY_SECOND, DAY_MS)
         copy.load(0, restored.page(0))
         restored = copy

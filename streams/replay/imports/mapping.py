@@ -178,7 +178,11 @@ class _Reader:
             self.problems.append(f"`format`: {found!r} is none of {', '.join(FORMATS)}")
         layout = self._try("csv", self._layout, self._document.get("csv", {})) or TextLayout()
         sources = self._sources(self._document.get("fields"))
-        filters = [self._try(f"only[{n}]", self._filter, f) for n, f in enumerate(self._document.get("only", []))]
+        only = self._document.get("only", [])
+        if not isinstance(only, list):
+            self.problems.append("`only`: write it as [[only]], once for each column")
+            only = []
+        filters = [self._try(f"only[{n}]", self._filter, f) for n, f in enumerate(only)]
         fit = None
         if "fit" in self._document:
             fit = self._try("fit", lambda table: self._fit(table, festivals), self._document["fit"])
@@ -204,6 +208,8 @@ class _Reader:
         encoding = table.get("encoding", "utf-8-sig")
         "".encode(encoding)
         header = table.get("columns")
+        if header is not None and (not isinstance(header, list) or any(not isinstance(name, str) for name in header)):
+            raise TypeError("columns is a list of texts")
         return TextLayout(
             table.get("delimiter"), table.get("quote", '"'), encoding, tuple(header) if header is not None else None
         )
@@ -332,8 +338,9 @@ def _columns(table: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str
     columns = table.get("columns", [table["column"]] if "column" in table else [])
     if not isinstance(columns, list) or any(not isinstance(column, str) for column in columns):
         raise TypeError("columns are named by texts")
-    template = tuple((text, name) for text, name, _, _ in string.Formatter().parse(table.get("template", "")))
-    if any(name == "" for _, name in template):
+    parts = list(string.Formatter().parse(table.get("template", "")))
+    template = tuple((text, name) for text, name, _, _ in parts)
+    if any(name == "" or form or conversion for _, name, form, conversion in parts):
         raise ValueError("a template names columns in braces: {invoice}-{line}")
     return tuple(columns), template
 

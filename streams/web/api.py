@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from importlib.resources import files
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from streams.board.instants import parse_instant
+from streams.board.screen import festivals_document
 from streams.board.series import series_document
 from streams.errors import UsageError
+from streams.web.answers import answer, json_answer
+from streams.web.channel import Channel
 from streams.web.exposition import FestivalCollector, render
 from streams.web.process import ProcessFacts
 from streams.web.source import Document, Source, to_json
-from streams.web.stream import STOPPING, stream_totals
+from streams.web.stream import stream_channel
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
+    from importlib.resources.abc import Traversable
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,18 +31,21 @@ _log = logging.getLogger("festival.web")
 
 SOURCE = web.AppKey("source", Source)
 COLLECTOR = web.AppKey("collector", FestivalCollector)
+CHANNELS = web.AppKey("channels", dict[str, Channel])
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
-STATIC = {
-    "": ("index.html", "text/html"),
-    "board.css": ("board.css", "text/css"),
-    "board.js": ("board.js", "text/javascript"),
-    "favicon.svg": ("favicon.svg", "image/svg+xml"),
+CONTENT_TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
 }
+INDEX, OPENAPI = "index.html", "openapi.json"
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
@@ -46,22 +54,25 @@ def application(source: Source) -> web.Application:
     app = web.Application(middlewares=[_tell_errors])
     app[SOURCE] = source
     app[COLLECTOR] = FestivalCollector(source.snapshot, source.festivals, source.status, ProcessFacts.of(source))
-    app[STOPPING] = asyncio.Event()
+    app[CHANNELS] = {}
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/livez", _livez)
     app.router.add_get("/readyz", _readyz)
     app.router.add_get("/api/totals", _totals)
     app.router.add_get("/api/series", _series)
-    app.router.add_get("/api/stream", _stream)
-    for path, (name, content_type) in STATIC.items():
-        app.router.add_get(f"/{path}", _static(name, content_type))
+    app.router.add_get("/api/stream", _stream, allow_head=False)
+    app.router.add_get("/api/festivals", _festivals)
+    for file in sorted((files("streams.web") / "static").iterdir(), key=lambda file: file.name):
+        path = {INDEX: "", OPENAPI: f"api/{OPENAPI}"}.get(file.name, file.name)
+        app.router.add_get(f"/{path}", _static(file))
     app.on_shutdown.append(_stop_streams)
     return app
 
 
 async def _stop_streams(app: web.Application) -> None:
     """Let the event streams end, so that a stopping server need not wait for them."""
-    app[STOPPING].set()
+    for channel in app[CHANNELS].values():
+        channel.close()
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -91,7 +102,7 @@ async def _totals(request: web.Request) -> web.Response:
     by = _parameter(request, "by")
     if top is not None and by is None:
         raise UsageError("top: say by which dimension, such as by=platform")
-    return _json(await asyncio.to_thread(source.totals, festival, at_ms, by, top))
+    return json_answer(request, await asyncio.to_thread(source.totals, festival, at_ms, by, top))
 
 
 async def _series(request: web.Request) -> web.Response:
@@ -101,22 +112,34 @@ async def _series(request: web.Request) -> web.Response:
     measure = _parameter(request, "measure") or "orders"
     currency = _parameter(request, "currency")
     step = _parameter(request, "step") or "minute"
-    return _json(await asyncio.to_thread(series_document, source.snapshot(), festival, measure, currency, step))
+    document = await asyncio.to_thread(series_document, source.snapshot(), festival, measure, currency, step)
+    return json_answer(request, document)
+
+
+async def _festivals(request: web.Request) -> web.Response:
+    source = request.app[SOURCE]
+    _refuse_others(request, ())
+    shown = source.festival(None).id if source.festivals else None
+    festivals = festivals_document(source.snapshot(), source.festivals.values())
+    return json_answer(request, {"shown": shown, "festivals": festivals})
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:
     source = request.app[SOURCE]
     _refuse_others(request, ("festival",))
     festival = source.festival(_parameter(request, "festival"))
-    return await stream_totals(request, lambda: source.newest(festival), HEADERS)
+    channels = request.app[CHANNELS]
+    if festival.id not in channels:
+        channels[festival.id] = Channel(source, festival)
+    return await stream_channel(request, channels[festival.id], HEADERS)
 
 
-def _static(name: str, content_type: str) -> Handler:
-    body = (files("streams.web") / "static" / name).read_bytes()
+def _static(file: Traversable) -> Handler:
+    body = file.read_bytes()
+    content_type = CONTENT_TYPES[PurePath(file.name).suffix]
 
-    async def handle(_: web.Request) -> web.Response:
-        headers = {"Cache-Control": "no-cache"}
-        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+    async def handle(request: web.Request) -> web.Response:
+        return answer(request, body, content_type, is_text=True)
 
     return handle
 
@@ -146,9 +169,7 @@ def _refuse_others(request: web.Request, known: Collection[str]) -> None:
 
 
 def _json(document: Document, status: int = 200) -> web.Response:
-    response = web.Response(body=to_json(document), status=status, content_type="application/json", headers=_PRIVATE)
-    response.enable_compression()
-    return response
+    return web.Response(body=to_json(document), status=status, content_type="application/json", headers=_PRIVATE)
 
 
 @web.middleware

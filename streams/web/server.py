@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -85,8 +86,9 @@ class ServerThread:
 
     def stop(self, timeout_seconds: float = 5.0) -> None:
         """End serving and wait for it, at most `timeout_seconds`. Blocks: from an event loop use `to_thread`."""
-        if self._loop is not None and self._task is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        if self._loop is not None and self._task is not None:
+            with suppress(RuntimeError):  # the loop has closed by itself: there is nothing left to cancel
+                self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(timeout_seconds)
 
     def _run(self) -> None:

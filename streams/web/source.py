@@ -35,9 +35,6 @@ class Source:
     clock: Clock = field(default_factory=SystemClock)
     contacted_ms: Callable[[], int | None] = lambda: None
     audit_record: Path | None = None
-    _newest: dict[str, tuple[Snapshot, EndOffsets | None, tuple[int, ...], bytes]] = field(
-        default_factory=dict, init=False
-    )
 
     def festival(self, named: str | None) -> Festival:
         """Return the festival of that id, or the one people look at now; raises `UsageError`."""
@@ -62,19 +59,25 @@ class Source:
             held=self.held(),
         )
 
-    def newest(self, festival: Festival) -> bytes:
-        """Return the totals with their rows by platform as JSON: the same object until something changed.
+    def fresh_ms(self) -> int | None:
+        """Return up to when the totals hold everything that was on Kafka, None where nothing is known.
 
-        All listeners of the event stream share it.
+        The record time of the newest committed record; or, later than that, when Kafka last said where its topics
+        end, if all of it is committed.
         """
-        now = (self.snapshot(), self.end_offsets(), self.held())
-        known = self._newest.get(festival.id)
-        if known is None or known[0] is not now[0] or known[1:3] != now[1:3]:
-            text = to_json(self.totals(festival, None, "platform", 20))
-            if known is not None and known[3] == text:
-                text = known[3]
-            self._newest[festival.id] = known = (*now, text)
-        return known[3]
+        snapshot, ends, contacted_ms = self.snapshot(), self.end_offsets(), self.contacted_ms()
+        if ends is None or contacted_ms is None or snapshot.lag_records(ends):
+            return snapshot.committed_ms
+        return max(contacted_ms, snapshot.committed_ms or 0)
+
+    def freshness(self) -> Document:
+        """Return what tells a screen whether to believe its numbers, by this server's clock."""
+        return {
+            "now_ms": self.clock.now_ms(),
+            "fresh_ms": self.fresh_ms(),
+            "contacted_ms": self.contacted_ms(),
+            "loaded": self.is_loaded(),
+        }
 
     def readiness(self) -> tuple[bool, str]:
         """Return whether this process is ready, and a sentence: a worker by its partitions, a board by its ledger."""

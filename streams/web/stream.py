@@ -1,4 +1,4 @@
-"""Server-Sent Events: the totals document whenever it changed, at most every 250 ms."""
+"""Server-Sent Events: each listener is sent what it lacks of its channel's newest state; a slow one is dropped."""
 
 from __future__ import annotations
 
@@ -7,58 +7,41 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from streams.web.channel import ids_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-INTERVAL_SECONDS = 0.25
-HEARTBEAT_SECONDS = 15.0
-"""An event this often keeps proxies from closing a quiet connection, and tells the browser that we live."""
+    from streams.web.channel import Channel
+
 SLOW_SECONDS = 5.0
-"""A client that does not take a document within this time is dropped; a browser connects again by itself."""
-STOPPING = web.AppKey("stopping", asyncio.Event)
+"""A client that does not take a state within this time is dropped; the screen connects again by itself."""
+RETRY_MS = 1_000
 
 
-async def stream_totals(
-    request: web.Request,
-    newest: Callable[[], bytes],
-    headers: Mapping[str, str],
-    *,
-    interval_seconds: float = INTERVAL_SECONDS,
-    heartbeat_seconds: float = HEARTBEAT_SECONDS,
-    slow_seconds: float = SLOW_SECONDS,
+async def stream_channel(
+    request: web.Request, channel: Channel, headers: Mapping[str, str], *, slow_seconds: float = SLOW_SECONDS
 ) -> web.StreamResponse:
-    """Send `newest()` (JSON without line breaks) each time it is another, until the client or the server leaves.
+    """Send the channel's states until the client or the server leaves.
 
-    `newest` is called in a thread and must be safe there.
+    A client that comes back with `Last-Event-ID` is sent what has changed since.
     """
     response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     response.headers["X-Accel-Buffering"] = "no"
     await response.prepare(request)
-    stopping = request.app[STOPPING]
-    sent: bytes | None = None
-    quiet_seconds = 0.0
+    known, turn = ids_of(request.headers.get("Last-Event-ID", "")), 0
     try:
-        while not stopping.is_set():
-            document = await asyncio.to_thread(newest)
-            if document != sent:
-                await asyncio.wait_for(response.write(b"event: totals\ndata: " + document + b"\n\n"), slow_seconds)
-                sent, quiet_seconds = document, 0.0
-            elif quiet_seconds >= heartbeat_seconds:
-                await asyncio.wait_for(response.write(b"event: alive\ndata: {}\n\n"), slow_seconds)
-                quiet_seconds = 0.0
-            await _pause(stopping, interval_seconds)
-            quiet_seconds += interval_seconds
+        with channel.listening():
+            await response.write(b"retry: %d\n\n" % RETRY_MS)
+            while (state := await channel.after(turn)) is not None:
+                events = state.since(known)
+                known, turn = state.ids, state.turn
+                if events:
+                    async with asyncio.timeout(slow_seconds):
+                        await response.write(events)
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
     except ConnectionResetError:
         pass  # the client has gone
     return response
-
-
-async def _pause(stopping: asyncio.Event, seconds: float) -> None:
-    """Wait, but not longer than the server runs."""
-    try:
-        await asyncio.wait_for(stopping.wait(), seconds)
-    except TimeoutError:
-        return

@@ -1,15 +1,15 @@
-"""The HTTP interface over a board in memory: documents, errors, readiness, the event stream."""
+"""The HTTP interface over a board in memory: documents, errors, readiness, the page's files."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import json
+import gzip
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.board.memory import MemoryLedger
@@ -17,12 +17,11 @@ from streams.board.view import CommittedView
 from streams.engine.clock import ManualClock
 from streams.engine.status import HeldReason, WorkerStatus
 from streams.festivals import load_festivals
-from streams.web.api import application
+from streams.web.api import INDEX, OPENAPI, application
 from streams.web.source import Source
-from streams.web.stream import STOPPING, stream_totals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
 FESTIVALS = load_festivals()
 DAY = FESTIVALS["singles-day-2019"]
@@ -70,7 +69,8 @@ async def got(client: Client, path: str, status: int = 200) -> Any:  # noqa: ANN
     answer = await client.get(path)
     assert answer.status == status, await answer.text()
     assert answer.content_type == "application/json"
-    assert answer.headers["Cache-Control"] == "no-store"
+    is_kept = path.startswith("/api/") and status == 200
+    assert answer.headers["Cache-Control"] == ("no-cache" if is_kept else "no-store")
     return await answer.json()
 
 
@@ -190,103 +190,86 @@ async def test_metrics_are_what_prometheus_reads(client: Client, counter: Counte
     assert (await answer.text()).endswith("# EOF\n")
 
 
-@pytest.mark.parametrize(
-    ("path", "content_type"),
-    [
-        ("/", "text/html"),
-        ("/board.css", "text/css"),
-        ("/board.js", "text/javascript"),
-        ("/favicon.svg", "image/svg+xml"),
-    ],
-)
-async def test_the_page_needs_nothing_from_elsewhere(client: Client, path: str, content_type: str) -> None:
-    answer = await client.get(path)
-    text = await answer.text()
-    assert (answer.status, answer.content_type) == (200, content_type)
-    assert "'unsafe-inline'" not in answer.headers["Content-Security-Policy"]
-    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
-    assert "style=" not in text
-    assert "https://" not in text
-    assert "<script>" not in text
+def static_files() -> list[str]:
+    """Return the paths of the page and of all it is made of."""
+    names = [file.name for file in (files("streams.web") / "static").iterdir()]
+    return ["/", *(f"/{name}" for name in sorted(names) if name not in {INDEX, OPENAPI}), f"/api/{OPENAPI}"]
 
 
-async def next_event(answer: Any) -> tuple[str, Any]:  # noqa: ANN401
-    """Return the next event of a stream: its name and its data."""
-    name = (await answer.content.readline()).decode().removeprefix("event: ").strip()
-    data = (await answer.content.readline()).decode().removeprefix("data: ")
-    assert await answer.content.readline() == b"\n"
-    return name, json.loads(data)
+async def test_the_page_needs_nothing_from_elsewhere_and_is_small(client: Client) -> None:
+    size = 0
+    for path in static_files():
+        answer = await client.get(path)
+        text = await answer.text()
+        assert answer.status == 200, path
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "'unsafe-inline'" not in answer.headers["Content-Security-Policy"]
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert "https://" not in text
+        assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+        if path == "/":
+            assert "style=" not in text
+            assert "<script>" not in text
+        size += 0 if path.startswith("/api/") else len(text.encode())
+    assert 10_000 < size < 200_000
 
 
-async def test_the_stream_sends_totals_when_they_change(client: Client, counter: Counter) -> None:
-    counter.count(1)
-    async with client.get("/api/stream") as answer:
-        assert answer.content_type == "text/event-stream"
-        name, totals = await next_event(answer)
-        assert (name, totals["orders"], totals["by"][0]["platform"]) == ("totals", 1, "tmall")
+@pytest.mark.parametrize("path", ["/api/totals", "/api/series", "/api/festivals", "/screen.css"])
+async def test_what_has_not_changed_is_not_sent_again(client: Client, counter: Counter, path: str) -> None:
+    counter.count(3)
+    first = await client.get(path)
+    tag = first.headers["ETag"]
+    assert tag.startswith('W/"')
+    for known in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
+        again = await client.get(path, headers={"If-None-Match": known})
+        assert (again.status, await again.read()) == (304, b"")
+        assert again.headers["ETag"] == tag
+    assert (await client.get(path, headers={"If-None-Match": '"other"'})).status == 200
+    if path in {"/api/totals", "/api/series"}:
         counter.count(1)
-        assert (await next_event(answer))[1]["orders"] == 2
-        counter.ends = {"orders": {0: 20}}
-        assert (await next_event(answer))[1]["lag_records"] == 13
+        assert (await client.get(path, headers={"If-None-Match": tag})).status == 200
 
 
-async def test_all_listeners_share_one_document_until_something_changes(counter: Counter) -> None:
+async def test_answers_are_compressed_for_who_takes_it(counter: Counter) -> None:
+    counter.count(3)
+    async with TestClient(TestServer(application(counter.source)), auto_decompress=False) as client:
+        zipped = await client.get("/api/series", headers={"Accept-Encoding": "gzip"})
+        plain = await client.get("/api/series", headers={"Accept-Encoding": "identity"})
+        assert zipped.headers["Content-Encoding"] == "gzip"
+        assert "Content-Encoding" not in plain.headers
+        assert gzip.decompress(await zipped.read()) == await plain.read()
+        assert zipped.headers["Vary"] == "Accept-Encoding"
+
+
+async def test_festivals_are_told_with_what_the_screen_compares_them_to(client: Client, counter: Counter) -> None:
     counter.count(1)
-    first = counter.source.newest(DAY)
-    assert counter.source.newest(DAY) is first
-    counter.ends = {"orders": {0: 9}}
-    assert counter.source.newest(DAY) is first
-    counter.count(1)
-    assert counter.source.newest(DAY) != first
+    told = await got(client, "/api/festivals")
+    assert told["shown"] == DAY.id
+    day = next(festival for festival in told["festivals"] if festival["id"] == DAY.id)
+    assert (day["start_ms"], day["end_ms"], day["timezone"]) == (DAY.start_ms, DAY.end_ms, "Asia/Shanghai")
+    assert day["milestones_minor"] == list(DAY.milestones_minor)
+    assert DAY.previous is not None
+    assert day["previous"]["total_minor"] == DAY.previous.total_minor
+    assert day["has_totals"] is True
 
 
-def streaming(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> TestServer:
-    """Return a server of one event stream."""
-    app = web.Application()
-    app[STOPPING] = asyncio.Event()
-    app.router.add_get("/", handle)
-    return TestServer(app)
-
-
-async def test_a_listener_that_does_not_read_is_dropped() -> None:
-    turns = itertools.count()
-    dropped = asyncio.Event()
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await stream_totals(
-                request, lambda: b"%d" % next(turns) * 200_000, {}, interval_seconds=0.001, slow_seconds=0.1
-            )
-        finally:
-            dropped.set()
-
-    async with streaming(handle) as server:
-        reader, writer = await asyncio.open_connection(server.host, server.port, limit=1)
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.wait_for(dropped.wait(), 30)
-        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-            await reader.readexactly(1 << 30)
-        writer.close()
-
-
-async def test_a_quiet_stream_shows_that_it_lives() -> None:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return await stream_totals(request, lambda: b"{}", {}, interval_seconds=0.001, heartbeat_seconds=0.005)
-
-    async with TestClient(streaming(handle)) as client, client.get("/") as answer:
-        assert await next_event(answer) == ("totals", {})
-        assert await next_event(answer) == ("alive", {})
-        assert await next_event(answer) == ("alive", {})
-
-
-async def test_a_stopping_server_does_not_wait_for_its_listeners(counter: Counter) -> None:
-    counter.count(1)
-    server = TestServer(application(counter.source))
-    client = TestClient(server)
-    await client.start_server()
-    answer = await client.get("/api/stream")
-    await next_event(answer)
-    async with asyncio.timeout(3):
-        await server.close()
-    answer.close()
-    await client.close()
+async def test_every_answer_is_as_the_openapi_file_says(client: Client, counter: Counter) -> None:
+    counter.count(3, 30_000)
+    described = await (await client.get(f"/api/{OPENAPI}")).json()
+    asked = {
+        "/api/totals": [f"?festival={DAY.id}&by=platform&top=1", "?at=00:00:59", "?festival=x"],
+        "/api/series": ["", "?measure=gross&currency=CNY&step=hour", "?step=day"],
+        "/api/festivals": ["", "?x=1"],
+        "/livez": [""],
+        "/readyz": [""],
+    }
+    assert set(described["paths"]) == {*asked, "/api/stream", "/metrics"}
+    served = {route.resource.canonical for route in client.app.router.routes() if route.resource is not None}
+    assert set(described["paths"]) <= served
+    assert {path for path in served if path.startswith("/api/")} - {f"/api/{OPENAPI}"} <= set(described["paths"])
+    for path, queries in asked.items():
+        for query in queries:
+            answer = await client.get(path + query)
+            schema = described["paths"][path]["get"]["responses"][str(answer.status)]["content"]["application/json"]
+            check = Draft202012Validator({**schema["schema"], "components": described["components"]})
+            assert [error.message for error in check.iter_errors(await answer.json())] == [], path + query

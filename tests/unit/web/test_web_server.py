@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streams.board.choice import choose_festival
-from streams.board.live import LiveBoard
+from streams.board.live import COUNTED_TOPICS, LiveBoard
 from streams.board.memory import MemoryDelta, MemoryLedger
 from streams.errors import UsageError
 from streams.festivals import load_festivals
@@ -85,7 +85,7 @@ async def test_the_board_shows_what_its_follower_hands_over_and_is_loaded_only_t
     await turns()
     assert board.is_loaded()
     assert board.snapshot().is_complete
-    assert board.end_offsets() == {"orders": {0: 5}, "payments": {0: 5}}
+    assert board.end_offsets() == {topic: {0: 5} for topic in COUNTED_TOPICS}
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert not follower.is_running
@@ -101,7 +101,7 @@ async def test_an_outage_leaves_the_last_end_offsets_and_one_line_in_the_log(cap
     asked = follower.asked
     await turns()
     assert follower.asked > asked + 2
-    assert board.end_offsets() == {"orders": {0: 5}, "payments": {0: 5}}
+    assert board.end_offsets() == {topic: {0: 5} for topic in COUNTED_TOPICS}
     assert [r.message for r in caplog.records] == ["end offsets cannot be read, trying on"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

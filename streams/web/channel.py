@@ -1,0 +1,197 @@
+"""One festival's live state, encoded once for everybody who listens: the sections of the event stream.
+
+A section (totals, curve, ranks) has an id made of its content, the same on every server. A listener says which ids it
+has, and is sent what differs; listeners that have the same get the very same bytes, made once. A listener that was away
+for a moment gets the newest state, never a backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import OrderedDict
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from streams.board.screen import MINUTE_MS, Document, curve_document, ranks_document, screen_document
+from streams.web.source import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streams.board.view import Snapshot
+    from streams.domain.festivals import Festival
+    from streams.web.source import Source
+
+_log = logging.getLogger("festival.web")
+
+TICK_SECONDS = 0.25
+ALIVE_MS = 1_000
+"""An event this often tells the screen how fresh the state is, and keeps proxies from closing the connection."""
+CURVE_MS = 500
+RANKS_MS = 1_000
+RANKS_SHARE = 20
+"""Ranks take at most one part in so many of the time: sorting 50,000 merchants must not slow a worker."""
+KNOWN_CURVES = 16
+"""Curves that a difference can be told from; a listener with an older one gets the whole."""
+
+Ids = tuple[str, ...]
+SECTIONS = ("curve", "ranks", "totals")
+"""In the order they are sent; the last one sent carries the ids of all."""
+NOTHING: Ids = ("", "", "")
+
+
+def identity(text: bytes) -> str:
+    """Return a short name of some content."""
+    return xxhash.xxh3_64_hexdigest(text)
+
+
+def ids_of(last_event_id: str) -> Ids:
+    """Return what a listener says it has; nothing where that is none of our ids."""
+    ids = tuple(last_event_id.split("."))
+    return ids if len(ids) == len(NOTHING) else NOTHING
+
+
+@dataclass(frozen=True)
+class State:
+    """What one tick has to say."""
+
+    turn: int
+    ids: Ids
+    data: tuple[bytes, bytes, bytes]
+    alive: bytes
+    curves: OrderedDict[str, Document]
+    _made: dict[Ids, bytes] = field(default_factory=dict)
+
+    def since(self, known: Ids) -> bytes:
+        """Return the events that bring a listener from `known` to this state; made once per `known`."""
+        if (made := self._made.get(known)) is None:
+            made = self._made[known] = self._make(known)
+        return made
+
+    def _make(self, known: Ids) -> bytes:
+        changed = [i for i in range(len(SECTIONS)) if known[i] != self.ids[i]]
+        events = [b"event: alive\ndata: " + self.alive + b"\n\n"] if self.alive else []
+        for i in changed:
+            data = self._curve_since(known[i]) if SECTIONS[i] == "curve" else self.data[i]
+            identified = b"id: " + ".".join(self.ids).encode() + b"\n" if i == changed[-1] else b""
+            events.append(identified + b"event: " + SECTIONS[i].encode() + b"\ndata: " + data + b"\n\n")
+        return b"".join(events)
+
+    def _curve_since(self, known: str) -> bytes:
+        """Return the part of the curve that differs, the whole where it is not known what the listener has."""
+        new, old = self.curves[self.ids[0]], self.curves.get(known)
+        if old is None or len(old["values"]) != len(new["values"]):
+            return self.data[0]
+        differs = [
+            i
+            for i, now in enumerate(zip(new["values"], new["counts"], strict=True))
+            if now != (old["values"][i], old["counts"][i])
+        ]
+        begin, end = (differs[0], differs[-1] + 1) if differs else (0, 0)
+        return to_json({**new, **{name: new[name][begin:end] for name in ("values", "counts")}, "from": begin})
+
+
+class Channel:
+    """Makes the states of one festival while somebody listens. Belongs to one event loop."""
+
+    def __init__(self, source: Source, festival: Festival) -> None:
+        """Prepare; the first listener starts it."""
+        self._source, self._festival = source, festival
+        self._state: State | None = None
+        self._turned = asyncio.Event()
+        self._listeners = 0
+        self._ticking: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._has_failed = False
+        self._seen: object = None
+        self._ranks: tuple[object, int, bytes] = (None, 0, b"{}")
+        self._curve: tuple[object, int, bytes] = (None, 0, b"{}")
+        self._curves: OrderedDict[str, Document] = OrderedDict()
+        self._alive_ms = 0
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Have the channel run while this is open."""
+        self._listeners += 1
+        if self._ticking is None and not self._is_closed:
+            self._ticking = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            self._listeners -= 1
+
+    async def after(self, turn: int) -> State | None:
+        """Return the newest state once it is later than `turn`; None when the server stops."""
+        while not self._is_closed:
+            if self._state is not None and self._state.turn > turn:
+                return self._state
+            await self._turned.wait()
+        return None
+
+    def close(self) -> None:
+        """Let all listeners go."""
+        self._is_closed = True
+        self._turned.set()
+        if self._ticking is not None:
+            self._ticking.cancel()
+
+    async def _tick(self) -> None:
+        try:
+            while self._listeners and not self._is_closed:
+                try:
+                    state = await asyncio.to_thread(self._make)
+                    self._has_failed = False
+                except Exception:  # noqa: BLE001 - the screens grey by themselves; the next tick tries again
+                    if not self._has_failed:
+                        _log.exception("the screen's state cannot be made", extra={"festival": self._festival.id})
+                    self._has_failed, state = True, None
+                if state is not None:
+                    self._state = state
+                    self._turned.set()
+                    self._turned = asyncio.Event()
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            self._ticking = None
+
+    def _make(self) -> State | None:
+        """Return the state of now; None where there is nothing new to say. Runs in a thread, one at a time."""
+        source, festival = self._source, self._festival
+        snapshot, now_ms = source.snapshot(), source.clock.monotonic_ms()
+        seen = (snapshot, source.end_offsets(), source.held())
+        before = self._state
+        totals = before.data[2] if before is not None else b""
+        if before is None or self._seen is None or seen != self._seen:
+            document = source.totals(festival, None, None, None)
+            totals = to_json({**document, "screen": screen_document(snapshot, festival)})
+        if self._curve[0] is not snapshot and now_ms >= self._curve[1]:
+            self._curve = (snapshot, now_ms + CURVE_MS, self._make_curve(snapshot))
+        if self._ranks[0] is not snapshot and now_ms >= self._ranks[1]:
+            ranks = to_json(ranks_document(snapshot, festival))
+            took_ms = source.clock.monotonic_ms() - now_ms
+            self._ranks = (snapshot, now_ms + max(RANKS_MS, took_ms * RANKS_SHARE), ranks)
+        self._seen = seen
+        data = (self._curve[2], self._ranks[2], totals)
+        ids = tuple(identity(text) for text in data)
+        is_alive_due = before is None or now_ms - self._alive_ms >= ALIVE_MS
+        if before is not None and before.ids == ids and not is_alive_due:
+            return None
+        alive = b""
+        if is_alive_due:
+            self._alive_ms = now_ms
+            alive = json.dumps(source.freshness(), separators=(",", ":")).encode()
+        return State(before.turn + 1 if before else 1, ids, data, alive, self._curves.copy())
+
+    def _make_curve(self, snapshot: Snapshot) -> bytes:
+        """Return the whole curve, and remember it to tell differences from."""
+        start_ms = snapshot.as_counted(self._festival).start_ms
+        curve = {**curve_document(snapshot, self._festival), "start_ms": start_ms, "step_ms": MINUTE_MS}
+        text = to_json({**curve, "from": 0})
+        self._curves[identity(text)] = curve
+        while len(self._curves) > KNOWN_CURVES:
+            self._curves.popitem(last=False)
+        return text

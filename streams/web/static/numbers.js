@@ -1,0 +1,87 @@
+// Numbers as each language groups them. Whatever is rounded is rounded down: nothing shows more than was committed.
+
+export class Numbers {
+  constructor(locale) {
+    this.locale = locale;
+    this.isChinese = locale.startsWith("zh");
+    this.known = new Map();
+  }
+
+  format(options) {
+    const key = JSON.stringify(options);
+    if (!this.known.has(key)) this.known.set(key, new Intl.NumberFormat(this.locale, { roundingMode: "floor", ...options }));
+    return this.known.get(key);
+  }
+
+  whole(value) {
+    return this.format({ maximumFractionDigits: 0 }).format(value);
+  }
+
+  short(value) {
+    return this.format({ notation: "compact", compactDisplay: "short", maximumSignificantDigits: 4 }).format(value);
+  }
+
+  long(value) {
+    return this.format({ notation: "compact", compactDisplay: "long", maximumSignificantDigits: 4 }).format(value);
+  }
+
+  decimal(value, digits = 1) {
+    return this.format({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  }
+
+  digitsOf(currency) {
+    return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+  }
+
+  // Whole major units, down; a BigInt where minor units exceed what a double holds.
+  major(minor, currency) {
+    const digits = this.digitsOf(currency);
+    if (typeof minor === "bigint") return minor / 10n ** BigInt(digits);
+    return Math.trunc(minor / 10 ** digits);
+  }
+
+  sign(currency) {
+    const parts = new Intl.NumberFormat(this.locale, { style: "currency", currency, currencyDisplay: "symbol" }).formatToParts(0);
+    return parts.find((part) => part.type === "currency").value;
+  }
+
+  shortMoney(minor, currency) {
+    return `${this.sign(currency)}${this.short(this.major(minor, currency))}`;
+  }
+
+  longMoney(minor, currency) {
+    return `${this.sign(currency)}${this.long(this.major(minor, currency))}`;
+  }
+
+  wholeMoney(minor, currency) {
+    return `${this.sign(currency)}${this.whole(this.major(minor, currency))}`;
+  }
+
+  // The hero's parts: [text, isUnit]. Chinese reads in groups of four with 亿 and 万 between.
+  heroParts(value) {
+    if (!this.isChinese) return [[this.whole(value), false]];
+    const groups = [];
+    let rest = BigInt(value);
+    const units = ["", "万", "亿", "万亿"];
+    for (let i = 0; i < units.length; i += 1) {
+      const isLast = i === units.length - 1;
+      groups.unshift([isLast ? rest : rest % 10000n, units[i]]);
+      rest /= 10000n;
+      if (rest === 0n) break;
+    }
+    const parts = [];
+    groups.forEach(([number, unit], i) => {
+      parts.push([i === 0 ? number.toString() : number.toString().padStart(4, "0"), false]);
+      if (unit) parts.push([unit, true]);
+    });
+    return parts;
+  }
+
+  time(ms, timeZone) {
+    return new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
+  }
+
+  date(ms, timeZone) {
+    return new Intl.DateTimeFormat(this.locale, { timeZone, day: "numeric", month: "short", year: "numeric" }).format(ms);
+  }
+}

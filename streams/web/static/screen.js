@@ -1,0 +1,425 @@
+// The big screen: puts together what the stream tells, what language it is wanted in, and whether it may be believed.
+
+import { ageMs, isBehind, verdict } from "./belief.js";
+import { MinuteChart, RunningChart } from "./charts.js";
+import { Hero } from "./hero.js";
+import { Live } from "./live.js";
+import { Numbers } from "./numbers.js";
+import { Ranks, say } from "./ranks.js";
+import { tilesOf } from "./tiles.js";
+import { WORDS } from "./words.js";
+
+const FESTIVALS_MS = 30000;
+const ANNOUNCE_MS = 20000;
+const CHART_MS = 400;
+const FAR = 20; // the last edition, so many times larger, would make this one a line on the floor
+const $ = (id) => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+function remembered() {
+  try { return localStorage.getItem("language"); } catch { return null; }
+}
+
+let language = query.get("lang") || remembered() || (navigator.language.startsWith("zh") ? "zh" : "en");
+if (!(language in WORDS)) language = "en";
+let words = WORDS[language];
+let numbers = new Numbers(words.locale);
+
+let festivals = [];
+let chosen = query.get("festival");
+let totals = null;
+let curve = null;
+let ranks = null;
+let alive = null;
+let heardAt = 0;
+let isCatchingUp = false;
+let drawnAt = 0;
+let isDrawingDue = false;
+let heroShape = "";
+
+const hero = new Hero(paintHero);
+const minutes = new MinuteChart($("minutes"));
+const running = new RunningChart($("running"));
+const panels = new Ranks($("ranks"));
+const live = new Live(hear, showState);
+
+const festivalOf = (id) => festivals.find((festival) => festival.id === id) || null;
+const shownFestival = () => (totals === null ? festivalOf(chosen) : festivalOf(totals.festival));
+const nameOf = (festival) => words.festivals[festival.id] || festival.name;
+const isMoney = () => totals.screen.main === "gross" || totals.screen.main === "paid";
+const currencyOf = () => totals.home.currency;
+
+function mainValue() {
+  const { main } = totals.screen;
+  if (isMoney()) return totals.home[main];
+  return main === "boxes" ? totals.recycling.boxes : totals.parcels.shipped;
+}
+
+function countValue() {
+  const { count } = totals.screen;
+  if (count === "orders") return totals.orders;
+  if (count === "captured") return totals.payments.captured;
+  return mainValue();
+}
+
+const mainText = (value, style) => (isMoney() ? numbers[`${style}Money`](value, currencyOf()) : numbers[style](value));
+
+// -- what comes in -------------------------------------------------------------------------------------------------
+
+function hear(name, document) {
+  if (name === "alive") {
+    alive = document;
+    heardAt = performance.now();
+  } else if (name === "totals") {
+    takeTotals(document);
+  } else if (name === "curve") {
+    takeCurve(document);
+  } else if (name === "ranks") {
+    ranks = document;
+    showRanks();
+  }
+  showState();
+}
+
+function takeTotals(next) {
+  isCatchingUp = isBehind(next, totals);
+  if (isCatchingUp || (totals !== null && alive !== null && !alive.loaded)) return;
+  const isNew = totals === null || totals.festival !== next.festival || totals.ledger !== next.ledger;
+  totals = next;
+  if (festivalOf(totals.festival) === null) void loadFestivals();
+  const value = isMoney() ? numbers.major(mainValue(), currencyOf()) : mainValue();
+  if (isNew) hero.set(value); else hero.rise(value);
+  showTotals();
+  if (isNew) showRanks();
+  drawSoon();
+}
+
+function takeCurve(part) {
+  if (part.from === 0 || curve === null) {
+    curve = part;
+  } else {
+    for (const name of ["values", "counts"]) curve[name].splice(part.from, part[name].length, ...part[name]);
+  }
+  drawSoon();
+}
+
+async function loadFestivals() {
+  try {
+    const answer = await fetch("api/festivals");
+    if (!answer.ok) return;
+    const known = await answer.json();
+    festivals = known.festivals;
+    if (chosen === null) chosen = known.shown;
+    showFestivals();
+    if (totals !== null) showTotals();
+    drawSoon();
+  } catch {
+    // asked again in a while; the state of the connection is told by the stream
+  }
+}
+
+// -- what is shown -------------------------------------------------------------------------------------------------
+
+function paintHero(value) {
+  const parts = numbers.heroParts(value);
+  const sign = totals !== null && isMoney() ? numbers.sign(currencyOf()) : "";
+  const bound = totals !== null && totals.home.missing.length > 0 && isMoney() ? "≥" : "";
+  const shape = language + bound + sign + parts.map(([text]) => text.length).join(",");
+  const pieces = [[bound, true], [sign, true], ...parts].filter(([text]) => text !== "");
+  const place = $("hero");
+  while (place.children.length > pieces.length) place.lastChild.remove();
+  if (place.children.length === 0) place.replaceChildren();
+  pieces.forEach(([text, isUnit], i) => {
+    const piece = place.children[i] || place.appendChild(document.createElement("span"));
+    say(piece, text);
+    const wanted = isUnit ? "unit" : "";
+    if (piece.className !== wanted) piece.className = wanted;
+  });
+  if (shape === heroShape) return;
+  // How wide it is in this machine's letters, so that the style can make it as large as there is room.
+  heroShape = shape;
+  const width = place.scrollWidth / parseFloat(getComputedStyle(place).fontSize);
+  place.style.setProperty("--width", Math.max(width * 1.01, 4).toFixed(3));
+}
+
+function showTotals() {
+  const { screen } = totals;
+  const festival = shownFestival();
+  say($("hero-label"), words.main[screen.main]);
+  say($("count-label"), words.count[screen.count]);
+  say($("rate-label"), words.rate[screen.count]);
+  say($("hero-spoken"), mainText(mainValue(), "whole"));
+  say($("compact"), mainText(mainValue(), "long"));
+  const missing = isMoney() ? totals.home.missing : [];
+  $("bound").hidden = missing.length === 0;
+  say($("bound"), missing.length ? words.bound(missing.join(", ")) : "");
+  say($("count"), numbers.whole(countValue()));
+  say($("rate"), screen.rate_per_second >= 100 ? numbers.whole(screen.rate_per_second) : numbers.decimal(screen.rate_per_second));
+  say($("peak"), screen.peak.count ? numbers.whole(screen.peak.count) : "–");
+  say($("records"), words.records(numbers.whole(totals.duplicates), numbers.whole(totals.rejected), numbers.whole(totals.late)));
+  say($("ledger"), words.ledger(totals.ledger));
+  $("document").href = `api/totals?festival=${encodeURIComponent(totals.festival)}`;
+  if (festival === null) return;
+  say($("name"), nameOf(festival));
+  say($("peak-time"), screen.peak.start_ms === null ? "" : numbers.time(screen.peak.start_ms, festival.timezone));
+  say($("versus"), versus(festival));
+  const title = `${mainText(mainValue(), "short")} · ${nameOf(festival)}`;
+  if (document.title !== title) document.title = title;
+  showClock(festival);
+  showMilestones(festival);
+  showTiles(festival);
+}
+
+function versus(festival) {
+  const { previous } = festival;
+  if (previous === null || totals.screen.main !== "gross") return "";
+  const before = totals.screen.previous_minor;
+  const now = Number(totals.home.gross);
+  if (before !== null && before > 0) {
+    const percent = 100 * (now / before - 1);
+    return words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), previous.name);
+  }
+  return words.versusTotal(numbers.decimal(100 * now / previous.total_minor), previous.name);
+}
+
+function showClock(festival) {
+  const at = totals.screen.watermark_ms;
+  const { start_ms: start, end_ms: end, timezone } = festival;
+  if (at === null || at < start) say($("clock"), `${numbers.date(start, timezone)} · ${words.notStarted}`);
+  else if (at >= end - 1000) say($("clock"), `${numbers.date(start, timezone)} · ${words.ended}`);
+  else say($("clock"), `${numbers.date(at, timezone)} · ${numbers.time(at, timezone)}`);
+  say($("zone"), timezone.replace("_", " "));
+}
+
+function showMilestones(festival) {
+  const place = $("milestones");
+  const { milestones } = totals.screen;
+  place.hidden = milestones.length === 0;
+  while (place.children.length > milestones.length) place.lastChild.remove();
+  milestones.forEach((milestone, i) => {
+    const item = place.children[i] || place.appendChild(document.createElement("li"));
+    if (item.children.length === 0) item.append(document.createElement("b"), document.createElement("span"));
+    const isReached = milestone.time_ms !== null;
+    if (item.className !== (isReached ? "is-reached" : "")) item.className = isReached ? "is-reached" : "";
+    say(item.children[0], numbers.shortMoney(milestone.minor, currencyOf()));
+    say(item.children[1], isReached ? timeOfDay(milestone.time_ms, festival) : words.notYet);
+  });
+}
+
+function timeOfDay(ms, festival) {
+  return ms === festival.end_ms ? "24:00:00" : numbers.time(ms, festival.timezone);
+}
+
+function showTiles(festival) {
+  const tiles = tilesOf(totals, festival, words, numbers);
+  const place = $("tiles");
+  place.hidden = tiles.length === 0;
+  while (place.children.length > tiles.length) place.lastChild.remove();
+  tiles.forEach(([name, value, note], i) => {
+    const tile = place.children[i] || place.appendChild(document.createElement("div"));
+    if (tile.children.length === 0) tile.append(...["dt", "dd", "dd"].map((tag) => document.createElement(tag)));
+    [name, value, note].forEach((text, part) => say(tile.children[part], text));
+    tile.children[1].className = "number";
+    tile.children[2].className = "small";
+    tile.children[2].hidden = note === "";
+  });
+}
+
+function showRanks() {
+  if (totals === null || ranks === null) return;
+  const currency = currencyOf();
+  const known = Object.entries(ranks).map(([dimension, rows]) => {
+    const sized = rows.map((row) => Number(row.minor ?? row.count));
+    const most = Math.max(...sized, 1);
+    return {
+      key: dimension,
+      title: words.dimension[dimension] || dimension,
+      rows: rows.map((row, i) => ({
+        key: row.name,
+        text: labelOf(dimension, row.name),
+        value: (row.at_least ? words.atLeast : "") + (row.minor === null ? numbers.short(row.count) : numbers.shortMoney(row.minor, currency)),
+        share: sized[i] / most,
+      })),
+    };
+  });
+  panels.show(known.filter((panel) => panel.rows.length > 0), calm.matches);
+}
+
+function labelOf(dimension, name) {
+  if (name === "__other__") return words.other;
+  if (name === "__none__") return words.none;
+  if ((dimension === "market" || dimension === "origin") && /^[A-Z]{2}$/.test(name)) {
+    return new Intl.DisplayNames(words.locale, { type: "region" }).of(name);
+  }
+  return words.names[name] || name;
+}
+
+function showState() {
+  const now = performance.now();
+  const known = { totals, alive, heardAt, lostAt: live.lostAt, isCatchingUp, now };
+  const { state, text } = verdict(known, words, (value) => numbers.whole(value));
+  if (document.body.dataset.state !== state) document.body.dataset.state = state;
+  // The seconds in the sentence run on, but only another sentence is news to who listens.
+  const place = $("state").firstElementChild;
+  say(place, text);
+  if (totals === null) return;
+  const age = ageMs(alive, heardAt, now);
+  say($("fresh"), age === null ? words.freshUnknown : words.fresh(words.seconds(numbers.decimal(age / 1000))));
+  const { committed, all } = totals.screen.partitions;
+  say($("partitions"), words.partitions(numbers.whole(committed), numbers.whole(all)));
+  say($("lag"), totals.lag_records === null ? "" : words.lag(totals.lag_records && numbers.whole(totals.lag_records)));
+}
+
+// -- the charts ----------------------------------------------------------------------------------------------------
+
+function drawSoon() {
+  if (isDrawingDue) return;
+  isDrawingDue = true;
+  setTimeout(() => {
+    isDrawingDue = false;
+    drawnAt = performance.now();
+    draw();
+  }, Math.max(0, CHART_MS - (performance.now() - drawnAt)));
+}
+
+function draw() {
+  const festival = shownFestival();
+  if (totals === null || curve === null || festival === null || document.hidden) return;
+  const scale = isMoney() ? 10 ** numbers.digitsOf(currencyOf()) : 1;
+  const toMajor = (value) => Number(value) / scale;
+  const format = (value) => (isMoney() ? numbers.sign(currencyOf()) : "") + numbers.short(value);
+  const values = curve.values.map(toMajor);
+  const watermark = totals.screen.watermark_ms;
+  const openMs = watermark === null ? null : Math.min(festival.end_ms, watermark - ((watermark - festival.start_ms) % curve.step_ms));
+  const previous = previousCurve(festival, toMajor);
+  const most = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
+  const hasPeak = values[most] > 0;
+  const label = (hour) => `${String(hour % 24 === 0 && hour > 0 ? 24 : hour % 24).padStart(2, "0")}:00`;
+  const shared = { values, festival, stepMs: curve.step_ms, openMs, format, label };
+  minutes.draw({ ...shared, previous: perMinute(previous, festival, curve.step_ms), peak: hasPeak ? [most] : null });
+  const peakText = hasPeak ? words.peakAt(format(values[most]), numbers.time(festival.start_ms + most * curve.step_ms, festival.timezone).slice(0, 5)) : "";
+  const openText = openMs !== null && openMs >= festival.start_ms && openMs < festival.end_ms ? words.open : "";
+  say($("minutes-title"), `${words.main[totals.screen.main]} · ${isMoney() ? words.perMinute.money : words.perMinute.count}`);
+  say($("minutes-note"), [peakText, openText, minutes.isRoot ? words.rootScale : ""].filter(Boolean).join(" · "));
+  const done = values.reduce((sum, value) => sum + value, 0);
+  const isComparable = festival.previous && totals.screen.main === "gross" && done * FAR >= toMajor(festival.previous.total_minor);
+  const last = isComparable
+    ? { value: toMajor(festival.previous.total_minor), text: words.last(festival.previous.name, format(toMajor(festival.previous.total_minor))) }
+    : null;
+  const forecast = forecastOf(toMajor, format);
+  say($("running-title"), words.running);
+  running.draw({ ...shared, previous, last, forecast, marks: marksOf(toMajor) });
+  say($("running-note"), forecast === null ? "" : words.forecast(format(forecast.low), format(forecast.high)));
+}
+
+function previousCurve(festival, toMajor) {
+  const points = totals.screen.main === "gross" && festival.previous ? festival.previous.curve : [];
+  if (points.length === 0) return [];
+  const all = points.map(([seconds, minor]) => [festival.start_ms + seconds * 1000, toMajor(minor)]);
+  if (all[0][0] > festival.start_ms) all.unshift([festival.start_ms, 0]);
+  if (all[all.length - 1][0] < festival.end_ms) all.push([festival.end_ms, toMajor(festival.previous.total_minor)]);
+  return all;
+}
+
+// The last edition per minute, as far as its published points tell: even between two of them.
+function perMinute(points, festival, stepMs) {
+  if (points.length < 2) return null;
+  const steps = [];
+  let piece = 0;
+  for (let ms = festival.start_ms; ms < festival.end_ms; ms += stepMs) {
+    while (piece < points.length - 2 && points[piece + 1][0] <= ms) piece += 1;
+    const [[leftMs, left], [rightMs, right]] = [points[piece], points[piece + 1]];
+    steps.push(((right - left) / (rightMs - leftMs)) * stepMs);
+  }
+  return steps;
+}
+
+function forecastOf(toMajor, format) {
+  const { forecast } = totals;
+  if (!forecast || totals.screen.main !== "gross") return null;
+  const low = forecast.low_minor ?? forecast.low ?? null;
+  const high = forecast.high_minor ?? forecast.high ?? null;
+  if (low === null || high === null) return null;
+  return { low: toMajor(low), high: toMajor(high), text: words.forecast(format(toMajor(low)), format(toMajor(high))) };
+}
+
+function marksOf(toMajor) {
+  return totals.screen.milestones.filter((one) => one.time_ms !== null).map((one) => [one.time_ms, toMajor(one.minor)]);
+}
+
+// -- festival and language -----------------------------------------------------------------------------------------
+
+function showFestivals() {
+  const options = festivals.map((festival) => {
+    const option = document.createElement("option");
+    option.value = festival.id;
+    option.textContent = nameOf(festival);
+    return option;
+  });
+  $("festivals").replaceChildren(...options);
+  const id = totals === null ? chosen : totals.festival;
+  if (id !== null) $("festivals").value = id;
+}
+
+function showLanguage() {
+  document.documentElement.lang = words.locale;
+  $("languages").setAttribute("aria-label", words.language);
+  for (const button of $("languages").children) button.setAttribute("aria-pressed", String(button.value === language));
+  for (const place of document.querySelectorAll("[data-word]")) say(place, words[place.dataset.word]);
+  for (const place of document.querySelectorAll("[data-word-label]")) place.setAttribute("aria-label", words[place.dataset.wordLabel]);
+  showFestivals();
+  if (totals !== null) {
+    if (hero.shown !== null) paintHero(hero.shown);
+    showTotals();
+    showRanks();
+  }
+  showState();
+  drawSoon();
+}
+
+function remember() {
+  const wanted = new URLSearchParams(location.search);
+  wanted.set("lang", language);
+  if (chosen !== null) wanted.set("festival", chosen);
+  history.replaceState(null, "", `?${wanted}`);
+  try { localStorage.setItem("language", language); } catch { /* a private window forgets */ }
+}
+
+function openStream() {
+  totals = null;
+  curve = null;
+  ranks = null;
+  isCatchingUp = false;
+  live.open(`api/stream${chosen === null ? "" : `?festival=${encodeURIComponent(chosen)}`}`);
+}
+
+function announce() {
+  if (totals === null || document.body.dataset.state !== "live") return;
+  const { main, count } = totals.screen;
+  say($("announced"), words.announced(words.main[main], mainText(mainValue(), "long"), words.count[count], numbers.long(countValue())));
+}
+
+$("festivals").addEventListener("change", (event) => {
+  chosen = event.target.value;
+  remember();
+  openStream();
+  showState();
+});
+$("languages").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button === null) return;
+  language = button.value;
+  words = WORDS[language];
+  numbers = new Numbers(words.locale);
+  remember();
+  showLanguage();
+});
+document.addEventListener("visibilitychange", drawSoon);
+
+showLanguage();
+void loadFestivals();
+openStream();
+setInterval(showState, 200);
+setInterval(announce, ANNOUNCE_MS);
+setInterval(() => void loadFestivals(), FESTIVALS_MS);

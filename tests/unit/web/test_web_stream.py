@@ -1,0 +1,270 @@
+"""The event stream: what is sent, to whom, and how little of it; over a board in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from streams.board.memory import MemoryLedger
+from streams.board.view import CommittedView
+from streams.engine.clock import ManualClock
+from streams.festivals import load_festivals
+from streams.web.api import application
+from streams.web.channel import NOTHING, Channel, State, ids_of
+from streams.web.source import Source
+from streams.web.stream import stream_channel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+DAY = load_festivals()["singles-day-2019"]
+MINUTE_MS = 60_000
+Client = TestClient[web.Request, web.Application]
+
+
+class Day:
+    """A festival day in memory, and what is served of it."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger(2)
+        self.view = CommittedView()
+        self.clock = ManualClock(DAY.end_ms)
+        self.ends = {"orders": {0: 7}}
+        self.contacted_ms: int | None = None
+        self.source = Source({DAY.id: DAY}, self.view.snapshot, lambda: self.ends, clock=self.clock)
+        self.source.contacted_ms = lambda: self.contacted_ms
+
+    def count(self, orders: int, minute: int = 0, platform: str = "tmall", partition: int = 0) -> None:
+        """Count orders of 2 yuan each in a minute of the day, and commit."""
+        at_ms = DAY.start_ms + minute * MINUTE_MS
+        for rollup, group in (("orders_by_second", ("CNY",)), ("orders_by_platform", (platform, "CNY"))):
+            self.ledger.add(partition, DAY, rollup, group, at_ms, orders=orders, gross_minor=200 * orders)
+        self.ledger.commit(partition, {"orders": 7}, {"orders": 1}, {"orders": at_ms})
+        self.view.feed(self.ledger.drain())
+
+
+@pytest.fixture
+def day() -> Day:
+    return Day()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.web.channel.TICK_SECONDS", 0)
+    monkeypatch.setattr("streams.web.channel.CURVE_MS", 0)
+    monkeypatch.setattr("streams.web.channel.RANKS_MS", 0)
+
+
+def told(events: bytes) -> dict[str, Any]:
+    """Return the documents of some events by name."""
+    documents = {}
+    for block in events.decode().split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines())
+        if "data" in lines:
+            documents[lines["event"]] = json.loads(lines["data"])
+    return documents
+
+
+async def test_a_new_listener_gets_everything_and_then_what_changes(day: Day) -> None:
+    day.count(3)
+    channel = Channel(day.source, DAY)
+    with channel.listening():
+        first = await channel.after(0)
+        assert first is not None
+        everything = told(first.since(NOTHING))
+        assert set(everything) == {"alive", "curve", "ranks", "totals"}
+        assert everything["totals"]["orders"] == 3
+        assert everything["totals"]["screen"]["partitions"] == {"committed": 1, "all": 2}
+        assert everything["curve"]["values"][:2] == [600, 0]
+        assert everything["ranks"]["platform"] == [{"name": "tmall", "count": 3, "minor": 600}]
+        day.count(2, minute=5, partition=1)
+        second = await channel.after(first.turn)
+        assert second is not None
+        changed = told(second.since(first.ids))
+        assert set(changed) == {"curve", "ranks", "totals"}
+        assert changed["totals"]["screen"]["partitions"]["committed"] == 2
+        assert (changed["curve"]["from"], changed["curve"]["values"], changed["curve"]["counts"]) == (5, [400], [2])
+        assert second.since(second.ids) == b""
+    channel.close()
+
+
+async def test_who_has_the_same_gets_the_same_bytes(day: Day) -> None:
+    day.count(3)
+    channel = Channel(day.source, DAY)
+    with channel.listening():
+        state = await channel.after(0)
+        assert state is not None
+        assert state.since(NOTHING) is state.since(NOTHING)
+        assert state.since(("", state.ids[1], state.ids[2])) is not state.since(NOTHING)
+    channel.close()
+
+
+async def test_a_listener_with_an_unknown_curve_gets_the_whole(day: Day) -> None:
+    day.count(3, minute=2)
+    channel = Channel(day.source, DAY)
+    with channel.listening():
+        state = await channel.after(0)
+        assert state is not None
+        curve = told(state.since(("0123456789abcdef", *state.ids[1:])))["curve"]
+        assert (curve["from"], len(curve["values"])) == (0, 1440)
+        assert sum(curve["values"]) == 600
+    channel.close()
+
+
+async def test_only_the_last_event_of_a_state_carries_its_id(day: Day) -> None:
+    day.count(3)
+    channel = Channel(day.source, DAY)
+    with channel.listening():
+        state = await channel.after(0)
+    assert state is not None
+    blocks = state.since(NOTHING).decode().strip().split("\n\n")
+    assert [block.startswith("id: ") for block in blocks] == [False] * (len(blocks) - 1) + [True]
+    assert ids_of(blocks[-1].splitlines()[0].removeprefix("id: ")) == state.ids
+    channel.close()
+
+
+@pytest.mark.parametrize("given", ["", "7", "a.b", "a.b.c.d"])
+def test_an_id_that_is_none_of_ours_says_nothing(given: str) -> None:
+    assert ids_of(given) == NOTHING
+
+
+async def test_ids_are_of_the_content_and_so_the_same_on_every_server(day: Day) -> None:
+    day.count(3)
+    found = []
+    for _ in range(2):
+        channel = Channel(day.source, DAY)
+        with channel.listening():
+            state = await channel.after(0)
+        assert state is not None
+        found.append(state.ids)
+        channel.close()
+    assert found[0] == found[1]
+
+
+async def test_a_quiet_stream_tells_each_second_how_fresh_it_is(day: Day) -> None:
+    day.count(3)
+    channel = Channel(day.source, DAY)
+    with channel.listening():
+        first = await channel.after(0)
+        assert first is not None
+        day.clock.advance(1_000)
+        second = await channel.after(first.turn)
+        assert second is not None
+        assert second.since(first.ids).startswith(b"event: alive\n")
+        assert set(told(second.since(first.ids))) == {"alive"}
+        assert told(second.since(first.ids))["alive"]["now_ms"] == DAY.end_ms + 1_000
+    channel.close()
+
+
+def test_totals_are_as_fresh_as_the_newest_record_or_as_the_end_of_the_log(day: Day) -> None:
+    assert day.source.freshness()["fresh_ms"] is None
+    day.count(3)
+    committed_ms = day.view.snapshot().committed_ms
+    assert day.source.freshness()["fresh_ms"] == committed_ms
+    day.contacted_ms = DAY.end_ms + 5
+    assert day.source.freshness()["fresh_ms"] == DAY.end_ms + 5, "everything up to the end of the log is committed"
+    day.ends = {"orders": {0: 8}}
+    assert day.source.freshness()["fresh_ms"] == committed_ms, "a record waits"
+
+
+async def test_a_failure_is_told_once_in_the_log_and_the_channel_goes_on(
+    day: Day, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> Any:  # noqa: ANN401
+        raise RuntimeError("planted")
+
+    working, day.source.snapshot = day.source.snapshot, fail
+    channel = Channel(day.source, DAY)
+    with channel.listening():
+        waiting = asyncio.create_task(channel.after(0))
+        while "planted" not in caplog.text:
+            await asyncio.sleep(0)
+        day.source.snapshot = working
+        state = await waiting
+        assert state is not None
+    assert caplog.text.count("cannot be made") == 1
+    channel.close()
+
+
+async def test_a_channel_rests_while_nobody_listens(day: Day) -> None:
+    channel = Channel(day.source, DAY)
+    for _ in range(2):
+        with channel.listening():
+            assert await channel.after(0) is not None
+        while channel._ticking is not None:
+            await asyncio.sleep(0)
+    channel.close()
+    assert await channel.after(10**9) is None
+
+
+@pytest.fixture
+async def client(day: Day) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(application(day.source))) as client:
+        yield client
+
+
+async def until_totals(answer: Any) -> tuple[dict[str, Any], str]:  # noqa: ANN401
+    """Return the next totals of a stream, with its id."""
+    ids = name = ""
+    while True:
+        line = (await answer.content.readline()).decode().rstrip("\n")
+        if line.startswith("id: "):
+            ids = line.removeprefix("id: ")
+        elif line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: ") and name == "totals":
+            return json.loads(line.removeprefix("data: ")), ids
+
+
+async def test_the_stream_over_http_and_a_return_with_the_last_id(client: Client, day: Day) -> None:
+    day.count(3)
+    async with client.get("/api/stream") as answer:
+        assert answer.content_type == "text/event-stream"
+        totals, ids = await until_totals(answer)
+        assert totals["orders"] == 3
+        day.count(1)
+        assert (await until_totals(answer))[0]["orders"] == 4
+    async with client.get("/api/stream", headers={"Last-Event-ID": ids}) as answer:
+        assert (await until_totals(answer))[0]["orders"] == 4
+
+
+async def test_a_listener_that_does_not_read_is_dropped(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped = asyncio.Event()
+    monkeypatch.setattr("streams.web.channel.ALIVE_MS", 0)
+    monkeypatch.setattr(State, "since", lambda *_: b"data: " + b"x" * 1_000_000 + b"\n\n")
+    channel = Channel(day.source, DAY)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await stream_channel(request, channel, {}, slow_seconds=0.1)
+        finally:
+            dropped.set()
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with TestServer(app) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port, limit=1)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(dropped.wait(), 30)
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1 << 30)
+        writer.close()
+        channel.close()
+
+
+async def test_a_stopping_server_does_not_wait_for_its_listeners(day: Day) -> None:
+    day.count(1)
+    server = TestServer(application(day.source))
+    client = TestClient(server)
+    await client.start_server()
+    answer = await client.get("/api/stream")
+    await until_totals(answer)
+    async with asyncio.timeout(3):
+        await server.close()
+    answer.close()
+    await client.close()

@@ -63,7 +63,7 @@ def command(
     partitions = 0
     if not is_check:
         settings = dataclasses.replace(settings, broker=address.resolve(settings))
-        partitions = asyncio.run(check_topics(settings))
+        partitions = asyncio.run(check_topics(settings, with_imports=True))
     wanted = [run.FileImport(_content(path), mapping, tuple(festivals.values()), again) for path in files]
     for one in wanted:
         # Before the first row is sent, all files are known to have the columns.

@@ -63,8 +63,12 @@ async def delete(settings: Settings, topic: str) -> None:
 
 
 async def create_by_hand(settings: Settings, topic: str, partitions: int) -> None:
+    name = settings.prefix + topic
     async with admin(settings) as client:
-        await client.create_topics([NewTopic(settings.prefix + topic, partitions, 1)])
+        await client.create_topics([NewTopic(name, partitions, 1)])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while name not in await client.list_topics():
+                await asyncio.sleep(0.05)
 
 
 async def test_all_topics_are_created_and_a_second_run_creates_nothing(settings: Settings) -> None:
@@ -162,3 +166,12 @@ def test_the_command_prints_one_document_and_exits_by_what_it_found(
 async def test_a_broker_nobody_reaches_is_told_as_such() -> None:
     with pytest.raises(UnreachableError, match="cannot be reached"):
         await check_topics(Settings(broker=f"127.0.0.1:{any_free_port()}"))
+
+
+async def test_only_an_import_asks_for_the_topic_of_imports(settings: Settings) -> None:
+    await create_topics(settings, 2)
+    assert await check_topics(settings, with_imports=True) == 2
+    await delete(settings, "festival.imports")
+    assert await check_topics(settings) == 2
+    with pytest.raises(TopicsError, match=r"missing: \S*festival\.imports"):
+        await check_topics(settings, with_imports=True)

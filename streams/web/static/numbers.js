@@ -5,6 +5,7 @@ export class Numbers {
     this.locale = locale;
     this.isChinese = locale.startsWith("zh");
     this.known = new Map();
+    this.home = null;
   }
 
   format(options) {
@@ -40,8 +41,10 @@ export class Numbers {
     return Math.trunc(minor / 10 ** digits);
   }
 
+  // A short sign for the festival's own currency; others by their code, since many share a sign.
   sign(currency) {
-    const parts = new Intl.NumberFormat(this.locale, { style: "currency", currency, currencyDisplay: "symbol" }).formatToParts(0);
+    if (currency !== this.home) return `${currency} `;
+    const parts = new Intl.NumberFormat(this.locale, { style: "currency", currency, currencyDisplay: "narrowSymbol" }).formatToParts(0);
     return parts.find((part) => part.type === "currency").value;
   }
 

@@ -47,6 +47,7 @@ const live = new Live(hear, showState);
 const festivalOf = (id) => festivals.find((festival) => festival.id === id) || null;
 const shownFestival = () => (totals === null ? festivalOf(chosen) : festivalOf(totals.festival));
 const nameOf = (festival) => words.festivals[festival.id] || festival.name;
+const lastName = (festival) => words.previous[festival.previous.name] || festival.previous.name;
 const isMoney = () => totals.screen.main === "gross" || totals.screen.main === "paid";
 const currencyOf = () => totals.home.currency;
 
@@ -87,6 +88,7 @@ function takeTotals(next) {
   if (isCatchingUp || (totals !== null && alive !== null && !alive.loaded)) return;
   const isNew = totals === null || totals.festival !== next.festival || totals.ledger !== next.ledger;
   totals = next;
+  numbers.home = currencyOf();
   if (festivalOf(totals.festival) === null) void loadFestivals();
   const value = isMoney() ? numbers.major(mainValue(), currencyOf()) : mainValue();
   if (isNew) hero.set(value); else hero.rise(value);
@@ -178,9 +180,9 @@ function versus(festival) {
   const now = Number(totals.home.gross);
   if (before !== null && before > 0) {
     const percent = 100 * (now / before - 1);
-    return words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), previous.name);
+    return words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), lastName(festival));
   }
-  return words.versusTotal(numbers.decimal(100 * now / previous.total_minor), previous.name);
+  return words.versusTotal(numbers.decimal(100 * now / previous.total_minor), lastName(festival));
 }
 
 function showClock(festival) {
@@ -305,7 +307,7 @@ function draw() {
   const done = values.reduce((sum, value) => sum + value, 0);
   const isComparable = festival.previous && totals.screen.main === "gross" && done * FAR >= toMajor(festival.previous.total_minor);
   const last = isComparable
-    ? { value: toMajor(festival.previous.total_minor), text: words.last(festival.previous.name, format(toMajor(festival.previous.total_minor))) }
+    ? { value: toMajor(festival.previous.total_minor), text: words.last(lastName(festival), format(toMajor(festival.previous.total_minor))) }
     : null;
   const forecast = forecastOf(toMajor, format);
   say($("running-title"), words.running);
@@ -412,6 +414,7 @@ $("languages").addEventListener("click", (event) => {
   language = button.value;
   words = WORDS[language];
   numbers = new Numbers(words.locale);
+  numbers.home = totals === null ? null : currencyOf();
   remember();
   showLanguage();
 });

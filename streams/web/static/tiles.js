@@ -1,6 +1,6 @@
 // The smaller numbers: those of the systems that a festival counts, [name, value, note] each.
 
-const SHOWN = 2; // currencies in one tile; all of them are in the document
+const SHOWN = 1; // currencies in one tile; all of them are in the document
 
 function sums(byCurrency, name, numbers) {
   const known = Object.entries(byCurrency).filter(([, money]) => (money[name] ?? 0) > 0);
@@ -42,9 +42,8 @@ function ofPayments(totals, words, numbers) {
   ];
   const payer = sums(totals.payer, "paid", numbers);
   if (payer) {
-    tiles.push([words.tile.payer, payer, ""]);
-    const charges = [sums(totals.payer, "transport", numbers), sums(totals.payer, "duty", numbers)].filter(Boolean).join(" + ");
-    if (charges) tiles.push([words.tile.charges, charges, ""]);
+    const [transport, duty] = ["transport", "duty"].map((name) => sums(totals.payer, name, numbers));
+    tiles.push([words.tile.payer, payer, transport || duty ? words.charges(transport, duty) : ""]);
   }
   return tiles;
 }

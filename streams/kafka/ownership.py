@@ -5,7 +5,7 @@
 task: take over, count, checkpoint, until the group takes the partition back, it is held, or the worker fails.
 
 Any checkpoint that fails means that the ledger in memory may be ahead of the committed one or behind it. It is
-thrown away, never mended (docs/decisions/takeover.md).
+thrown away, never mended (docs/decisions/0003-takeover.md).
 """
 
 from __future__ import annotations

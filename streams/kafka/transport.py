@@ -1,7 +1,7 @@
 """A Faust driver that delivers record batches: one `RecordBatch` per partition and fetch instead of single records.
 
 Faust keeps what it is good at: membership, assignment, rebalances, agents. Three things are replaced, because they
-break on batches or on offsets that live in the ledger (docs/decisions/batch-transport.md):
+break on batches or on offsets that live in the ledger (docs/decisions/0001-batch-transport.md):
 
 - what is fetched: raw, read committed, from released partitions only (`BatchConsumerThread`);
 - when a partition flows: never by itself after a rebalance, only when its owner calls `release` with a position;

@@ -30,7 +30,7 @@ def test_aiokafka_has_the_private_names(owner: type, names: list[str]) -> None:
 
 
 def test_a_commit_still_waits_for_failed_batches_without_looking_at_them() -> None:
-    """While this holds, the store has to look at each batch before it commits (docs/decisions/ledger.md)."""
+    """While this holds, the store has to look at each batch before it commits (docs/decisions/0002-ledger.md)."""
     source = inspect.getsource(MessageAccumulator.flush_for_commit)
     assert "await asyncio.wait(waiters)" in source
     assert ".exception()" not in source

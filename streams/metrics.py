@@ -76,6 +76,13 @@ LEDGER = (
         ledger=gauges.previous_gross,
     ),
     Entry(
+        "festival_forecast_gross_minor",
+        ("festival", "bound"),
+        "Forecast of the final gross from the last edition's curve (low, expected, high), in minor units of the home "
+        "currency; absent where that curve is not known, and in the first minutes.",
+        ledger=gauges.forecast,
+    ),
+    Entry(
         "festival_payments",
         ("festival", "method", "outcome"),
         "Payments by method and outcome (captured, failed, refunded).",

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streams.board import highlights
-from streams.board.totals import PARCEL_COUNTS, PAYMENT_COUNTS, totals_document
+from streams.board.home_curve import HomeCurve
+from streams.board.story import told_ms
+from streams.board.totals import PARCEL_COUNTS, PAYMENT_COUNTS, counted_document
 from streams.domain.currencies import EXPONENTS
 from streams.domain.facts import OPERATORS
 from streams.domain.rollups import LABEL_LIMIT, OTHER
@@ -42,7 +44,7 @@ def total(key: str) -> Read:
 
     def read(scene: Scene) -> Iterator[Sample]:
         for festival in scene.festivals:
-            yield (festival.id,), totals_document(scene.snapshot, festival)[key]
+            yield (festival.id,), counted_document(scene.snapshot, festival)[key]
 
     return read
 
@@ -52,7 +54,7 @@ def money(key: str) -> Read:
 
     def read(scene: Scene) -> Iterator[Sample]:
         for festival in scene.festivals:
-            amounts = totals_document(scene.snapshot, festival)["money"]
+            amounts = counted_document(scene.snapshot, festival)["money"]
             for currency in sorted({festival.home_currency, *amounts}):
                 yield (festival.id, currency), amounts.get(currency, {}).get(key, 0)
 
@@ -71,6 +73,21 @@ def previous_gross(scene: Scene) -> Iterator[Sample]:
         amount = highlights.previous_gross_minor(festival, scene.snapshot.watermark_ms(("orders",)))
         if amount is not None:
             yield (festival.id,), amount
+
+
+def forecast(scene: Scene) -> Iterator[Sample]:
+    """Return the forecast of the final gross, where there is one."""
+    watermark_ms = scene.snapshot.watermark_ms(("orders",))
+    for festival in map(scene.snapshot.as_counted, scene.festivals):
+        if festival.previous is None or "orders" not in festival.facts:
+            continue
+        curve = HomeCurve(scene.snapshot, festival)
+        told = told_ms(festival, watermark_ms, festival.end_ms)
+        expected = highlights.forecast_of(festival, curve, told)
+        if expected is not None:
+            yield (festival.id, "low"), expected.low_minor
+            yield (festival.id, "expected"), expected.expected_minor
+            yield (festival.id, "high"), expected.high_minor
 
 
 def payments(scene: Scene) -> Iterator[Sample]:
@@ -98,7 +115,7 @@ def orders_by(dimension: str) -> Read:
 def parcels(scene: Scene) -> Iterator[Sample]:
     """Return parcels per stage."""
     for festival in scene.festivals:
-        counts = totals_document(scene.snapshot, festival)["parcels"]
+        counts = counted_document(scene.snapshot, festival)["parcels"]
         for stage in PARCEL_COUNTS:
             yield (festival.id, stage), counts[stage]
 
@@ -165,7 +182,7 @@ def committed_time(scene: Scene) -> Iterator[Sample]:
 def complete(scene: Scene) -> Iterator[Sample]:
     """Return whether the totals cover every partition."""
     for festival in scene.festivals:
-        yield (festival.id,), int(totals_document(scene.snapshot, festival, held=scene.held)["complete"])
+        yield (festival.id,), int(counted_document(scene.snapshot, festival, held=scene.held)["complete"])
 
 
 def implausible(scene: Scene) -> Iterator[Sample]:

@@ -2,71 +2,64 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
+from functools import cache
+from math import floor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from streams.board.home import HomeAmount, home_amount
-from streams.board.series import COUNTS, MONEY, per_second, windows_of
-from streams.board.tables import exact_cumulative
+from streams.board.home_curve import HomeCurve
+from streams.board.series import COUNTS, MONEY, per_second
+from streams.board.tables import exact_sum
+from streams.domain.forecast import Forecast, Shape, forecast, pace_since_ms, remainder_ratios, shape_of
+from streams.replay.load import load_curves
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from streams.board.view import Snapshot
     from streams.domain.festivals import Festival
 
 _SECOND_MS = 1_000
+KNOWN_SHAPES = ("singles-day-2013", "singles-day-2019")
+"""The published days with points all over them: the error of a forecast is what they make of each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The second with the most orders placed; the first of equals."""
+    """The window with the most orders placed; the first of equals."""
 
     orders: int
     start_ms: int | None
     """None while there was no order."""
 
 
-def peak(snapshot: Snapshot, festival: Festival) -> Peak:
-    """Return the peak second of all partitions together."""
-    orders = per_second(snapshot, festival, COUNTS["orders"])
-    second = int(np.argmax(orders)) if len(orders) else 0
-    most = int(orders[second]) if len(orders) else 0
-    return Peak(most, festival.start_ms + second * _SECOND_MS if most else None)
+def peak(snapshot: Snapshot, festival: Festival, *, seconds: int = 1, until_s: int | None = None) -> Peak:
+    """Return the peak second (or window of so many `seconds`) of all partitions together.
 
-
-def gross_at_start_of_seconds(snapshot: Snapshot, festival: Festival) -> dict[str, list[int]]:
-    """Return per currency the gross of all seconds before: index i is what was sold in [start, start + i seconds)."""
-    table = snapshot.table(festival.id, MONEY["gross"].rollup)
-    return {
-        currency: [0, *exact_cumulative(per_second(snapshot, festival, MONEY["gross"], currency)).tolist()]
-        for currency in sorted({group[-1] for group in table.totals})
-    }
+    `until_s` looks at the first seconds of the festival only. A late event may move the peak at any time.
+    """
+    orders = per_second(snapshot, festival, COUNTS["orders"])[:until_s]
+    whole = np.concatenate([orders, np.zeros(-len(orders) % seconds, dtype=orders.dtype)])
+    windows = exact_sum(whole.reshape(-1, seconds))
+    busiest = int(np.argmax(windows)) if len(windows) else 0
+    most = int(windows[busiest]) if len(windows) else 0
+    return Peak(most, festival.start_ms + busiest * seconds * _SECOND_MS if most else None)
 
 
 def milestones_ms(snapshot: Snapshot, festival: Festival) -> dict[int, int]:
     """Return for each milestone reached (minor units of the home currency) the event time by which it was.
 
-    That is the end of the second that crossed it: as published times are, "10 billion after 96 seconds". Where a rate
-    is missing the gross is a lower bound, and the time an upper one.
+    Where a rate is missing the gross is a lower bound, and the time an upper one.
     """
     if not festival.milestones_minor:
         return {}
-    curves = gross_at_start_of_seconds(snapshot, festival)
-    seconds = range(windows_of(festival) + 1)
-
-    def home_at(second: int) -> int:
-        return home_amount(festival, {currency: curve[second] for currency, curve in curves.items()}).amount_minor
-
-    reached: dict[int, int] = {}
-    for milestone in festival.milestones_minor:
-        second = bisect_left(seconds, milestone, key=home_at)  # each currency's curve only rises, and so its conversion
-        if second < len(seconds):
-            reached[milestone] = festival.start_ms + second * _SECOND_MS
-    return reached
+    curve = HomeCurve(snapshot, festival)
+    reached = {milestone: curve.reached_ms(milestone) for milestone in festival.milestones_minor}
+    return {milestone: time_ms for milestone, time_ms in reached.items() if time_ms is not None}
 
 
 def gross(snapshot: Snapshot, festival: Festival) -> HomeAmount:
@@ -83,44 +76,86 @@ def orders(snapshot: Snapshot, festival: Festival) -> int:
     return sum(values[place] for values in table.totals.values())
 
 
+def previous_shape(festival: Festival) -> Shape | None:
+    """Return the last edition's day, None where only its total is known."""
+    if festival.previous is None:
+        return None
+    seconds = (festival.end_ms - festival.start_ms) // _SECOND_MS
+    return shape_of(festival.previous.curve, festival.previous.total_minor, seconds)
+
+
 def previous_gross_minor(festival: Festival, watermark_ms: int | None) -> int | None:
     """Return the last edition's gross at the same local time as the watermark, None where it is not known.
 
-    Between published points it is interpolated on a line; of an edition without curve only the end is known.
+    Between published points it is the monotone cubic that a replay follows; of an edition without curve only the end
+    is known.
     """
     if festival.previous is None or watermark_ms is None:
         return None
     if watermark_ms >= festival.end_ms:
         return festival.previous.total_minor
-    curve = festival.previous.curve
-    if not curve:
+    shape = previous_shape(festival)
+    return None if shape is None else floor(shape.amount_at(watermark_ms - festival.start_ms))
+
+
+@cache
+def known_ratios() -> tuple[Fraction, ...]:
+    """Return by which factor the rest of the day was missed between the known shapes, per step of the day."""
+    curves = load_curves()
+    first, second = (Shape(tuple((p.second, p.amount_minor) for p in curves[name].points)) for name in KNOWN_SHAPES)
+    return remainder_ratios(first, second)
+
+
+def forecast_of(festival: Festival, curve: HomeCurve, told_ms: int | None) -> Forecast | None:
+    """Return the forecast of the final gross at `told_ms`, up to which the curve is taken as complete.
+
+    None where the last edition has no curve, within the first minutes, and where a currency's rate is missing: the
+    gross is a lower bound then, and a forecast from it would be one of nothing.
+    """
+    shape = previous_shape(festival)
+    if shape is None or told_ms is None:
         return None
-    elapsed_ms = max(0, watermark_ms - festival.start_ms)
-    ends_at = (festival.end_ms - festival.start_ms) // _SECOND_MS
-    points = sorted({(0, 0), *curve, (ends_at, festival.previous.total_minor)})
-    for (left_s, left), (right_s, right) in pairwise(points):
-        left_ms, right_ms = left_s * _SECOND_MS, right_s * _SECOND_MS
-        if left_ms <= elapsed_ms < right_ms:
-            return left + (right - left) * (elapsed_ms - left_ms) // (right_ms - left_ms)
-    return festival.previous.total_minor
+    second = min(max(0, told_ms - festival.start_ms) // _SECOND_MS, curve.seconds)
+    sold = curve.before(second)
+    since = curve.before(pace_since_ms(shape, second * _SECOND_MS) // _SECOND_MS)
+    if sold.missing:
+        return None
+    at_pace_minor = sold.amount_minor - since.amount_minor
+    return forecast(shape, known_ratios(), second * _SECOND_MS, sold.amount_minor, at_pace_minor)
 
 
-def implausible(snapshot: Snapshot, festival: Festival, watermark_ms: int | None) -> dict[str, bool]:
+def implausible(
+    snapshot: Snapshot, festival: Festival, watermark_ms: int | None, at_ms: int | None = None
+) -> dict[str, bool]:
     """Return for each check that the festival's file has bounds for whether the total lies outside of them.
 
-    Growth: more than the last edition's total allows can be seen at any time, less only where the last edition is known
-    at the same local time. A gross that is a lower bound (a rate is missing) is never called too small.
+    Growth: more than the last edition's total allows can be seen at any time. Less is told before the end only where
+    the last edition's curve is known, if not even the upper end of the forecast is enough: the comparison at the same
+    local time, with room for a day of another shape. Without orders nothing is flagged, and a gross that is a lower
+    bound (a rate is missing) is never called too small. `at_ms` judges [start, at_ms) only.
     """
+    curve = HomeCurve(snapshot, festival)
+    until_s = curve.seconds if at_ms is None else (at_ms - festival.start_ms) // _SECOND_MS
+    amount = curve.before(until_s)
+    placed = int(exact_sum(per_second(snapshot, festival, COUNTS["orders"])[: max(0, until_s)]))
     checks: dict[str, bool] = {}
-    amount, placed = gross(snapshot, festival), orders(snapshot, festival)
     bounds = festival.plausible
     if bounds.average_order_value_minor is not None:
         low, high = bounds.average_order_value_minor
         is_small = amount.amount_minor < low * placed and not amount.missing
         checks["average_order_value"] = is_small or amount.amount_minor > high * placed
     if bounds.growth_ratio is not None and festival.previous is not None:
-        least, most = (1 + Decimal(ratio) for ratio in bounds.growth_ratio)
-        compared = previous_gross_minor(festival, watermark_ms)
-        is_small = compared is not None and amount.amount_minor < least * compared and not amount.missing
-        checks["growth"] = is_small or amount.amount_minor > most * festival.previous.total_minor
+        least, most = ((1 + Decimal(ratio)) * festival.previous.total_minor for ratio in bounds.growth_ratio)
+        told_ms = watermark_ms if at_ms is None or watermark_ms is None else min(at_ms, watermark_ms)
+        expected = _most_expected_minor(festival, curve, told_ms)
+        is_small = placed > 0 and not amount.missing and expected is not None and expected < least
+        checks["growth"] = is_small or amount.amount_minor > most
     return checks
+
+
+def _most_expected_minor(festival: Festival, curve: HomeCurve, told_ms: int | None) -> int | None:
+    """Return the largest final total to be expected at `told_ms`: the total itself once the festival is over."""
+    if told_ms is not None and told_ms >= festival.end_ms:
+        return curve.before(curve.seconds).amount_minor
+    expected = forecast_of(festival, curve, told_ms)
+    return None if expected is None else expected.high_minor

@@ -15,7 +15,7 @@ from streams.board.highlights import milestones_ms, previous_gross_minor
 from streams.board.home import home_amount
 from streams.board.series import COUNTS, MONEY, Line, per_second
 from streams.board.tables import exact_cumulative, exact_sum
-from streams.board.totals import totals_document
+from streams.board.totals import counted_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +111,7 @@ def ranks_document(snapshot: Snapshot, festival: Festival) -> Document:
 
 
 def _ranked(snapshot: Snapshot, festival: Festival, dimension: str) -> list[Document]:
-    rows = totals_document(snapshot, festival, by=dimension, top=RANK_ROWS)["by"]
+    rows = counted_document(snapshot, festival, by=dimension, top=RANK_ROWS)["by"]
     return [_rank_row(row, row[dimension], festival) for row in rows]
 
 

@@ -22,6 +22,8 @@ def totals_text(document: dict[str, Any], festival: Festival) -> str:
     if document["payer"]:
         parts.append(_money(document["payer"], "payer"))
     parts.append(_home(document["home"]))
+    if story := _story(document, festival):
+        parts.append(table(story))
     if "by" in document:
         parts.append(_rows(document["by"]))
     return "\n\n".join(parts)
@@ -80,6 +82,34 @@ def _home(home: dict[str, Any]) -> str:
     ]
     missing = f"\nno rate for {', '.join(home['missing'])}: these are lower bounds" if home["missing"] else ""
     return table(rows) + missing
+
+
+def _story(document: dict[str, Any], festival: Festival) -> list[tuple[str, str]]:
+    """Return the lines behind the totals: peaks, milestones, the last edition, the forecast, what is implausible."""
+    currency, zone = festival.home_currency, festival.timezone
+    lines = [
+        (f"peak {name}", f"{found['orders']:,} orders at {_time(found['start_ms'], zone)}")
+        for name, found in document["peak"].items()
+        if found["orders"]
+    ]
+    for milestone in document["milestones"]:
+        if milestone["time_ms"] is not None:
+            passed = _time(milestone["time_ms"], zone)
+            lines.append((f"passed {amount_text(milestone['minor'], currency)} {currency}", passed))
+    if (pace := document["pace"]) is not None:
+        if pace["passed_ms"] is not None:
+            lines.append((f"passed all of {pace['previous']}", _time(pace["passed_ms"], zone)))
+        if pace["growth_ratio"] is not None:
+            lines.append((f"against {pace['previous']} at the same time", f"{pace['growth_ratio']:+.1%}"))
+    if (forecast := document["forecast"]) is not None and forecast["expected_minor"] is not None:
+        low, expected, high = (
+            amount_text(forecast[f"{bound}_minor"], currency) for bound in ("low", "expected", "high")
+        )
+        lines += [(f"forecast in {currency}", f"{expected} ({low} to {high})"), ("forecast from", forecast["basis"])]
+    lines += [
+        ("IMPLAUSIBLE", check.replace("_", " ")) for check, is_outside in document["implausible"].items() if is_outside
+    ]
+    return lines
 
 
 def _rows(rows: list[dict[str, Any]]) -> str:

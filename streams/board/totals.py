@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streams.board.home import home_amount
+from streams.board.story import story_document
 from streams.board.transit import TRANSIT_ROLLUP, share, transit_document
 from streams.domain.rollups import ROLLUPS, WINDOW_MS, Rollup, Window
 from streams.errors import UsageError
@@ -79,6 +80,24 @@ def totals_document(
     `end_offsets` (topic → partition → offset) gives `lag_records`, null without. `held` partitions make the document
     incomplete. Raises `UsageError` for what cannot be answered: a dimension unknown, an instant between windows.
     """
+    document = counted_document(snapshot, festival, at_ms=at_ms, by=by, top=top, end_offsets=end_offsets, held=held)
+    rows = document.pop("by", None)
+    counted = snapshot.as_counted(festival)
+    document |= story_document(snapshot, counted, cut_at(counted, at_ms).end_ms)
+    return document if rows is None else {**document, "by": rows}
+
+
+def counted_document(
+    snapshot: Snapshot,
+    festival: Festival,
+    *,
+    at_ms: int | None = None,
+    by: str | None = None,
+    top: int | None = None,
+    end_offsets: Mapping[str, Mapping[int, int]] | None = None,
+    held: Collection[int] = (),
+) -> dict[str, Any]:
+    """Return the totals document without the story behind it: what was counted, for who asks often."""
     festival = snapshot.as_counted(festival)
     cut = cut_at(festival, at_ms)
     tables = [snapshot.table(festival.id, rollup.name) for rollup in ROLLUPS if rollup.dimension is None]

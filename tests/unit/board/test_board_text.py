@@ -38,7 +38,7 @@ def test_every_number_of_the_document_is_shown() -> None:
     ledger = MemoryLedger(1)
     cells = {"orders": 1_234, "gross_minor": 10_000, "coupons_minor": 700}
     ledger.add(0, DAY, "orders_by_second", ("CNY",), START, **cells)
-    ledger.add(0, DAY, "orders_by_second", ("EUR",), START, orders=1, gross_minor=5)
+    ledger.add(0, DAY, "orders_by_second", ("SEK",), START, orders=1, gross_minor=5)
     ledger.add(0, DAY, "orders_by_merchant", ("m1", "CNY"), START, **cells)
     ledger.add(0, DAY, "orders_by_merchant", (OTHER, "CNY"), START, **cells)
     ledger.add(0, DAY, "payer_by_second", ("JPY",), START, duty_minor=77)
@@ -58,8 +58,29 @@ def test_every_number_of_the_document_is_shown() -> None:
     assert ["CNY", "100.00", "7.00", "0.00", "93.00", "0.00", "0.00", "0.00", "0.00"] in lines
     assert ["JPY", "0", "0", "0", "77"] in lines
     assert ["gross", "in", "CNY", "at", "least", "100.00"] in lines
-    assert "no rate for EUR: these are lower bounds" in text
+    assert "no rate for SEK: these are lower bounds" in text
+    assert ["peak", "second", "1,235", "orders", "at", "2019-11-11", "00:00:00.000", "Asia/Shanghai"] in lines
     assert ["≥", "m1", "1,234", "0", "0", "0", "0", "100.00", "93.00", "0.00"] in lines
+
+
+def test_the_story_is_told_in_lines() -> None:
+    festival = load_festivals()["singles-day-2014"]
+    ledger = MemoryLedger(1)
+    for second, orders, gross_minor in ((0, 30, 3_501_900_000_000), (7_200, 7, 100_000)):
+        at_ms = festival.start_ms + second * 1_000
+        ledger.add(0, festival, "orders_by_second", ("CNY",), at_ms, orders=orders, gross_minor=gross_minor)
+    ledger.commit(0, {"orders": 1}, {}, {"orders": festival.start_ms + 8_000_000})
+    view = CommittedView()
+    view.feed(ledger.drain())
+    text = totals_text(totals_document(view.snapshot(), festival), festival)
+    lines = [line.split() for line in text.splitlines()]
+    assert ["passed", "all", "of", "Singles'", "Day", "2013", "2014-11-11", "00:00:01.000", "Asia/Shanghai"] in lines
+    assert ["peak", "minute", "30", "orders", "at", "2014-11-11", "00:00:00.000", "Asia/Shanghai"] in lines
+    assert sum(line[:1] == ["passed"] for line in lines) == 4  # three milestones, one of them all of 2013
+    assert any(line[:2] == ["against", "Singles'"] and line[-1].startswith("+") for line in lines)
+    assert any(line[:3] == ["forecast", "in", "CNY"] for line in lines)
+    assert ["IMPLAUSIBLE", "average", "order", "value"] in lines
+    assert ["IMPLAUSIBLE", "growth"] not in lines
 
 
 def test_an_incomplete_ledger_is_called_so_and_no_rows_are_no_table() -> None:

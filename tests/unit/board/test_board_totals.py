@@ -109,6 +109,25 @@ CONTRACT = {
         },
     },
     "recycling": {"boxes": 6, "scans": 2, "points": 222, "trees": None},
+    "pace": {
+        "as_of_ms": None,
+        "gross_minor": None,
+        "previous": "Global Shopping Festival 2018",
+        "previous_gross_minor": None,
+        "growth_ratio": None,
+        "previous_total_minor": 21_350_000_000_000,
+        "passed_ms": None,
+    },
+    "forecast": {
+        "as_of_ms": None,
+        "low_minor": None,
+        "expected_minor": None,
+        "high_minor": None,
+        "basis": "none: of Global Shopping Festival 2018 only the total is known, not its curve",
+    },
+    "milestones": [{"minor": minor, "time_ms": None} for minor in DAY.milestones_minor],
+    "peak": {"second": {"orders": 1, "start_ms": START}, "minute": {"orders": 1, "start_ms": START}},
+    "implausible": {"average_order_value": False, "growth": False},
 }
 """The document of the contract, every key in its place."""
 

@@ -38,7 +38,6 @@ PARTITIONS = 3
 FESTIVALS = tuple(load_festivals().values())
 START_MS = next(f.start_ms for f in FESTIVALS if f.id == "singles-day-2019")
 COLUMNS = "order_id,platform,merchant,market,currency,amount_minor,ts"
-KILLS = 5
 
 
 @pytest.fixture
@@ -95,13 +94,13 @@ def imported(path: Path, settings: Settings, listener: run.Listener | None = Non
     return asyncio.run(run.import_file(found, settings, PARTITIONS, SystemClock(), listener or run.Listener()))
 
 
-async def _killed_and_started_again(settings: Settings, path: Path, seed: int) -> int:
+async def _killed_and_started_again(settings: Settings, path: Path, kills: int, seed: int) -> int:
     """Start the command, kill it soon after it has sent something more, and so on; then let it end."""
     moments = random.Random(seed)  # noqa: S311 - a seed that a failure names
     watcher = await LogReader.open(settings, is_committed_only=False)
     places = [TopicPartition("orders", partition) for partition in range(PARTITIONS)]
     try:
-        for _ in range(KILLS):
+        for _ in range(kills):
             before = sum((await watcher.end_offsets(places)).values())
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "streams.cli", "import", str(path)),
@@ -122,13 +121,13 @@ async def _killed_and_started_again(settings: Settings, path: Path, seed: int) -
     return await process.wait()
 
 
+@pytest.mark.parametrize(("kills", "rows"), [(5, 60_000), pytest.param(25, 250_000, marks=pytest.mark.long)])
 def test_killed_at_random_points_and_started_again_each_row_is_there_once(
-    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], kills: int, rows: int
 ) -> None:
-    rows = 60_000
     path = write(tmp_path / "orders.csv", rows)
     seed = random.SystemRandom().randrange(2**32)
-    assert asyncio.run(_killed_and_started_again(settings, path, seed)) == 1, f"bad rows, seed {seed}"
+    assert asyncio.run(_killed_and_started_again(settings, path, kills, seed)) == 1, f"bad rows, seed {seed}"
     assert sent(settings) == good(rows), f"seed {seed}"
     capsys.readouterr()
     assert command(["import", "--json", str(path)]) == 1

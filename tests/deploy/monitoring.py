@@ -20,7 +20,7 @@ PROMETHEUS = DEPLOY / "prometheus"
 ALERTMANAGER_FILE = DEPLOY / "alertmanager" / "alertmanager.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 
-PENDING = {"festival_forecast_gross_minor"}
+PENDING: set[str] = set()
 """Named in the contract and not in the catalogue yet; a test asks for its removal once it is."""
 
 RECORDED = re.compile(r"\b[a-z_]+:[a-z_]+:[a-z0-9_]+\b")

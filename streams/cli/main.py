@@ -27,6 +27,7 @@ COMMANDS = {
     "demo": "Apache Kafka, workers and a replayed festival on this machine, with live totals.",
     "broker": "The embedded Apache Kafka, in the foreground.",
     "topics": "Create or check the topics.",
+    "check": "Whether all is ready for the night, and how to mend what is not.",
     "worker": "Count: one worker, more of them share the partitions.",
     "board": "The read-only HTTP server.",
     "replay": "A deterministic load onto the topics.",

@@ -138,6 +138,7 @@ def _specs(settings: Settings) -> list[_Spec]:
 
 @asynccontextmanager
 async def open_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Give a connected admin client; what Kafka refuses meanwhile is an `UnreachableError`."""
     admin = AIOKafkaAdminClient(**settings.client_options(), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         try:

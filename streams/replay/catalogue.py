@@ -6,11 +6,13 @@ All of it is fixed, so that only the seed and the order's number decide an event
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.domain.rollups import NONE
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MERCHANTS = 1_000
 PLATFORMS = ("tmall", "taobao", "tmall_global", "juhuasuan", "lazada", "aliexpress", "kaola", "ele_me")
@@ -27,6 +29,20 @@ PAYER_CURRENCIES = ("CNY", "HKD", "TWD", "SGD", "MYR", "JPY", "USD", "AUD", "RUB
 PAYER_RATES = (1000, 1119, 4340, 194, 592, 15590, 143, 208, 9120, 130)
 """Minor units of the payer's currency for 1,000 fen, about as in November 2019 (yen has no minor unit: 15.59 yen)."""
 PAYER_UNITS = 1000
+ORIGINS = ("CN", "US")
+CARRIERS = ("cainiao", "ems", "sf_express", "yto", "zto", "usps")
+STATIONS = 2_000
+CITIES = ("Hangzhou", "Shanghai", "Beijing", "Guangzhou", "Chengdu", "Wuhan", "Xi'an", "Ningbo")
+DISTRICTS_PER_CITY = 9
+POINTS_PER_BOX = 37
+"""Grams of green energy."""
+BOXES_LIMIT = 5
+
+EPASS_MERCHANTS = ("Bloomingdale's", "Ashford", "Ann Taylor", "American Apparel")
+EPASS_PLATFORMS = ("borderfree", "shoprunner", "tmall_global", "taobao")
+"""Of the festival whose American shops are paid from China (`streams/festivals/black-friday-2014.toml`)."""
+EPASS_RATE = 6142
+"""Fen for 1,000 cents, on 28 November 2014."""
 _TABLE = 1 << 16
 
 
@@ -79,7 +95,46 @@ def brand_of(index: int) -> str | None:
     return None if index % 20 == 19 else f"b{index % 300:03d}"  # noqa: PLR2004
 
 
-def dimension_values(dimension: str) -> list[str]:
-    """Return the value of a dimension for each merchant; an absent one is `NONE`."""
-    of = {"merchant": merchant, "platform": platform_of, "category": category_of, "brand": brand_of}[dimension]
-    return [of(i) or NONE for i in range(MERCHANTS)]
+def _epass_merchant(index: int) -> str:
+    return EPASS_MERCHANTS[index % len(EPASS_MERCHANTS)]
+
+
+def _epass_platform(index: int) -> str:
+    return EPASS_PLATFORMS[index // len(EPASS_MERCHANTS) % len(EPASS_PLATFORMS)]
+
+
+def _nothing(_index: int) -> None:
+    return None
+
+
+_OF_MERCHANT: dict[str, Callable[[int], str | None]] = {
+    "merchant": merchant,
+    "platform": platform_of,
+    "category": category_of,
+    "brand": brand_of,
+}
+_OF_EPASS: dict[str, Callable[[int], str | None]] = {
+    "merchant": _epass_merchant,
+    "platform": _epass_platform,
+    "category": _nothing,
+    "brand": _nothing,
+}
+
+
+def of_merchants(dimension: str, *, is_epass: bool) -> list[str | None]:
+    """Return the value of a dimension for each merchant, None where it has none."""
+    of = (_OF_EPASS if is_epass else _OF_MERCHANT)[dimension]
+    return [of(i) for i in range(MERCHANTS)]
+
+
+def of_stations(dimension: str) -> list[str]:
+    """Return the value of a dimension for each recycling station."""
+    city = [CITIES[i % len(CITIES)] for i in range(STATIONS)]
+    values = {
+        "station": [f"s{i:04d}" for i in range(STATIONS)],
+        "operator": ["partner" if i % 3 == 1 else "cainiao" for i in range(STATIONS)],
+        "city": city,
+        "district": [f"{name} {i // len(CITIES) % DISTRICTS_PER_CITY + 1}" for i, name in enumerate(city)],
+        "flash": ["true" if i % 10 == 0 else "false" for i in range(STATIONS)],
+    }
+    return values[dimension]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streams.domain.rollups import NONE
 from streams.replay import catalogue
 from streams.replay.load import FACTS
 from streams.replay.poison import REASONS
@@ -18,8 +19,10 @@ from streams.replay.tally import (
     PAYER_MONEY,
     PAYMENT_COUNTS,
     PAYMENT_MONEY,
+    SALE_DIMENSIONS,
 )
 from streams.replay.timeline import KIND_BITS, Kind
+from streams.replay.ways import Ways
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,8 +54,11 @@ class Acknowledged:
 class _Cells:
     """Sums of one festival: by currency and merchant, market or method, and by minute."""
 
-    def __init__(self, festival: Festival, settle_ms: int, currencies: int) -> None:
+    def __init__(self, festival: Festival, settle_ms: int, load: Load) -> None:
         self.festival = festival
+        self.ways = Ways()
+        self._is_epass = load.is_epass
+        currencies = len(load.currencies)
         self.settled_ms = festival.end_ms + settle_ms
         sizes = {"merchant": catalogue.MERCHANTS, "market": len(catalogue.MARKETS), "method": len(catalogue.METHODS)}
         self.order_counts = {d: np.zeros((2, sizes[d]), np.int64) for d in ("merchant", "market")}
@@ -132,15 +138,18 @@ class _Cells:
         }
         total = {"orders": 0, "cancelled": 0, "payments": {}, "money": {}}
         total |= self._rows("merchant", [""] * len(everything), currencies).get("", {})
-        by = {dimension: self._by(dimension, currencies) for dimension in DIMENSIONS}
-        return {**total, "payer": payer, "by": by, "minutes": minutes}
+        by = {d: self._by(d, currencies) if d in SALE_DIMENSIONS else {} for d in DIMENSIONS}
+        for dimension, rows in by.items():
+            for value, row in self.ways.rows(dimension).items():
+                rows.setdefault(value, {}).update(row)
+        return {**total, **self.ways.totals(), "payer": payer, "by": by, "minutes": minutes}
 
     def _by(self, dimension: str, currencies: Sequence[str]) -> dict[str, dict[str, Any]]:
         if dimension == "market":
             return self._rows("market", catalogue.MARKETS, currencies)
         if dimension == "method":
             return self._rows("method", catalogue.METHODS, currencies, has_orders=False)
-        values = catalogue.dimension_values(dimension)
+        values = [value or NONE for value in catalogue.of_merchants(dimension, is_epass=self._is_epass)]
         return self._rows("merchant", values, currencies, has_payments=dimension != "category")
 
     def _rows(
@@ -203,7 +212,7 @@ class Counter:
         """Count into every festival of `festivals`; `after` is `max_event_times_ms` of what was replayed before."""
         self._load = load
         self._horizon = dedup_horizon_minutes
-        self._cells = [_Cells(festival, settle_ms, len(load.currencies)) for festival in festivals]
+        self._cells = [_Cells(festival, settle_ms, load) for festival in festivals]
         self._started = dict(after or {})
         self._max_event_times = dict(self._started)
         self._stream_times: dict[tuple[int, int], int] = {}
@@ -303,7 +312,12 @@ class Counter:
             is_settled = events.event_times_ms[rows] > cells.settled_ms
             counted |= held & ~is_settled
             expired |= held & is_settled
-            add = cells.add_orders if topic == "orders" else cells.add_payments
+            add = {
+                "orders": cells.add_orders,
+                "payments": cells.add_payments,
+                "parcels": cells.ways.add_parcels,
+                "recycling": cells.ways.add_boxes,
+            }[topic]
             add(events, rows[held & ~is_settled])
         outcomes = self._outcomes[topic]
         outcomes["counted"] += int(counted.sum())

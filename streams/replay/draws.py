@@ -31,6 +31,8 @@ class Purpose(IntEnum):
     CANCEL = 7
     LATE = 8
     RESEND = 9
+    PARCEL = 10
+    BOX = 11
 
 
 def _mix(value: int) -> int:

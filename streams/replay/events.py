@@ -16,6 +16,8 @@ from streams.replay.draws import Purpose, draw
 from streams.replay.load import FACTS
 from streams.replay.poison import REASONS, bad_record
 from streams.replay.timeline import (
+    BAD_KINDS,
+    PARCEL_KINDS,
     RESEND,
     TOPIC_OF_KIND,
     Kind,
@@ -23,9 +25,11 @@ from streams.replay.timeline import (
     event_delays_ms,
     is_failed,
     is_resent,
+    markets_of,
     partitions_of,
     unpack,
 )
+from streams.replay.ways import box_columns, parcel_columns
 
 if TYPE_CHECKING:
     from streams.domain.curves import Int64s
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 
 Bools = npt.NDArray[np.bool_]
 Objects = npt.NDArray[np.object_]
+_DELAYED = (Kind.CANCELLED, Kind.PAID, Kind.REFUNDED, *PARCEL_KINDS, Kind.RECYCLED)
+_OF_MERCHANTS = ("platform", "merchant", "brand", "category")
+_OF_STATIONS = ("station", "operator", "city", "district", "flash")
 _TRANSPORT_PER_MILLE = 30
 _DUTY_PER_MILLE = 91
 
@@ -64,6 +71,11 @@ class Events:
     """In the payer's currency, the one of the market; transport and duty likewise."""
     transports: Int64s
     duties: Int64s
+    carriers: Int64s
+    origins: Int64s
+    shipped_ms: Int64s
+    stations: Int64s
+    boxes: Int64s
     reasons: Int64s
     """Of bad records: index into `poison.REASONS` of the topic, else −1."""
 
@@ -82,18 +94,17 @@ def columns(load: Load, packed: Int64s) -> Events:
     amounts = plan.amounts_minor(numbers, lambda n: draw(seed, Purpose.AMOUNT, n))
     goods = draw(seed, Purpose.GOODS, numbers)
     payment = draw(seed, Purpose.PAYMENT, numbers)
-    event_times, resent = ordered.copy(), np.zeros(len(numbers), dtype=bool)
-    for kind in (Kind.CANCELLED, Kind.PAID, Kind.REFUNDED):
+    event_times = ordered.copy()
+    for kind in _DELAYED:
         at = np.flatnonzero(kinds == kind)
         event_times[at] += event_delays_ms(load, numbers[at], kind)
-    if load.duplicates:
-        for kind in (Kind.PLACED, Kind.CANCELLED, Kind.PAID, Kind.REFUNDED):
-            at = np.flatnonzero((kinds == kind) & ~is_resend)
-            resent[at] = is_resent(load, numbers[at], kind)
-    markets = catalogue.market_table()[(goods >> np.uint64(16)) & np.uint64(0xFFFF)].astype(np.int64)
-    methods = catalogue.method_table()[payment & np.uint64(0xFFFF)].astype(np.int64)
+    # A box is not an order's: its festival is the one it is scanned in.
+    ordered = np.where(kinds == Kind.RECYCLED, event_times, ordered)
+    markets, methods = markets_of(goods), catalogue.method_table()[payment & np.uint64(0xFFFF)].astype(np.int64)
+    if load.is_epass:
+        markets, methods = np.zeros_like(markets), np.full_like(methods, catalogue.EPASS)
     has_payer = (markets != 0) | (methods == catalogue.EPASS)
-    rates = np.array(catalogue.PAYER_RATES, dtype=np.int64)
+    rates = np.array([catalogue.EPASS_RATE] if load.is_epass else catalogue.PAYER_RATES, dtype=np.int64)
     goods_value = amounts * rates[markets] // catalogue.PAYER_UNITS
     transports = np.where(has_payer, goods_value * _TRANSPORT_PER_MILLE // 1000, 0)
     duties = np.where(has_payer & (methods == catalogue.EPASS), goods_value * _DUTY_PER_MILLE // 1000, 0)
@@ -102,7 +113,7 @@ def columns(load: Load, packed: Int64s) -> Events:
         numbers=numbers,
         kinds=kinds,
         is_resend=is_resend,
-        will_be_resent=resent,
+        will_be_resent=_resent(load, numbers, kinds, is_resend),
         topics=TOPIC_OF_KIND[kinds],
         partitions=partitions_of(load, numbers),
         event_times_ms=event_times,
@@ -119,8 +130,19 @@ def columns(load: Load, packed: Int64s) -> Events:
         payer_amounts=goods_value + transports + duties,
         transports=transports,
         duties=duties,
+        **parcel_columns(load, numbers, ordered),
+        **box_columns(load, numbers),
         reasons=_reasons(load, numbers, kinds),
     )
+
+
+def _resent(load: Load, numbers: Int64s, kinds: Int64s, is_resend: Bools) -> Bools:
+    resent = np.zeros(len(numbers), dtype=np.bool_)
+    if load.duplicates:
+        for kind in (Kind.PLACED, *_DELAYED):
+            at = np.flatnonzero((kinds == kind) & ~is_resend)
+            resent[at] = is_resent(load, numbers[at], kind)
+    return resent
 
 
 def _discounts(goods: npt.NDArray[np.uint64], amounts: Int64s) -> tuple[Int64s, Int64s]:
@@ -143,7 +165,7 @@ def _reasons(load: Load, numbers: Int64s, kinds: Int64s) -> Int64s:
     reasons = np.full(len(numbers), -1, dtype=np.int64)
     if load.poison:
         turns = bad_records_before(load, numbers) // len(load.facts)
-        for kind, topic in ((Kind.BAD_ORDER, "orders"), (Kind.BAD_PAYMENT, "payments")):
+        for topic, kind in BAD_KINDS.items():
             reasons = np.where(kinds == kind, turns % len(REASONS[topic]), reasons)
     return reasons
 
@@ -160,15 +182,22 @@ class Renderer:
     def __init__(self, load: Load) -> None:
         """Prepare the fragments that many events share."""
         self._load = load
-        merchants = range(catalogue.MERCHANTS)
-        sold = [f'"platform":"{catalogue.platform_of(i)}","merchant":"{catalogue.merchant(i)}"' for i in merchants]
-        brand = [f',"brand":"{b}"' if (b := catalogue.brand_of(i)) else "" for i in merchants]
-        category = [f',"category":"{c}"' if (c := catalogue.category_of(i)) else "" for i in merchants]
+        named = {d: catalogue.of_merchants(d, is_epass=load.is_epass) for d in _OF_MERCHANTS}
+        pairs = zip(named["platform"], named["merchant"], strict=True)
+        sold = [f'"platform":"{platform}","merchant":"{merchant}"' for platform, merchant in pairs]
+        brand = [f',"brand":"{b}"' if b else "" for b in named["brand"]]
+        category = [f',"category":"{c}"' if c else "" for c in named["category"]]
         self._order_merchants = _encoded([s + c + b for s, c, b in zip(sold, category, brand, strict=True)])
         self._payment_merchants = _encoded([s + b for s, b in zip(sold, brand, strict=True)])
         self._markets = _encoded([f'"market":"{market}"' for market in catalogue.MARKETS])
         self._currencies = _encoded([f'"currency":"{currency}"' for currency in load.currencies])
         self._methods = _encoded([f'"method":"{method}"' for method in catalogue.METHODS])
+        self._carriers = _encoded([f'"carrier":"{carrier}"' for carrier in catalogue.CARRIERS])
+        self._origins = _encoded([f'"origin":"{origin}"' for origin in catalogue.ORIGINS])
+        places = zip(*map(catalogue.of_stations, _OF_STATIONS), strict=True)
+        self._stations = _encoded(
+            [f'"station":"{s}","operator":"{o}","city":"{c}","district":"{d}","flash":{f}' for s, o, c, d, f in places]
+        )
         self._prefix = b"%d-" % load.seed
 
     def keys(self, events: Events) -> list[bytes]:
@@ -188,6 +217,12 @@ class Renderer:
             Kind.REFUNDED: self._refunded,
             Kind.BAD_ORDER: self._bad,
             Kind.BAD_PAYMENT: self._bad,
+            Kind.BAD_PARCEL: self._bad,
+            Kind.BAD_BOX: self._bad,
+            Kind.SHIPPED: self._shipped,
+            Kind.CLEARED: self._cleared,
+            Kind.DELIVERED: self._delivered,
+            Kind.RECYCLED: self._recycled,
         }
         for kind, write in writers.items():
             at = np.flatnonzero(events.kinds == kind)
@@ -283,6 +318,50 @@ class Renderer:
     def _refunded(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
         written = self._payments(events, at, orders, b'{"type":"payment_refunded","event_id":"r%b"')
         return [record + b"}" for record in written]
+
+    def _parcels(self, events: Events, at: Int64s, orders: list[bytes], beginning: bytes) -> list[bytes]:
+        template = beginning + b',"ts":%d,"ordered_ts":%d,"order_id":"%b","parcel_id":"pc%b",%b,%b,%b'
+        rows = zip(
+            orders,
+            events.event_times_ms[at].tolist(),
+            events.ordered_ms[at].tolist(),
+            orders,
+            orders,
+            self._carriers[events.carriers[at]].tolist(),
+            self._origins[events.origins[at]].tolist(),
+            self._markets[events.markets[at]].tolist(),
+            strict=True,
+        )
+        return [template % row for row in rows]
+
+    def _shipped(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
+        written = self._parcels(events, at, orders, b'{"type":"parcel_shipped","event_id":"s%b"')
+        return [record + b"}" for record in written]
+
+    def _underway(self, events: Events, at: Int64s, orders: list[bytes], beginning: bytes) -> list[bytes]:
+        written = self._parcels(events, at, orders, beginning)
+        shipped = events.shipped_ms[at].tolist()
+        return [b'%b,"shipped_ts":%d}' % row for row in zip(written, shipped, strict=True)]
+
+    def _cleared(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
+        return self._underway(events, at, orders, b'{"type":"parcel_cleared","event_id":"k%b"')
+
+    def _delivered(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
+        return self._underway(events, at, orders, b'{"type":"parcel_delivered","event_id":"d%b"')
+
+    def _recycled(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
+        template = b'{"type":"box_recycled","event_id":"b%b","ts":%d,%b,"boxes":%d,"points":%d,"user":"u%d"}'
+        boxes = events.boxes[at]
+        rows = zip(
+            orders,
+            events.event_times_ms[at].tolist(),
+            self._stations[events.stations[at]].tolist(),
+            boxes.tolist(),
+            (boxes * catalogue.POINTS_PER_BOX).tolist(),
+            (events.numbers[at] * 7919 % 10_000_019).tolist(),
+            strict=True,
+        )
+        return [template % row for row in rows]
 
     def _bad(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes | None]:
         written = []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from streams.domain.currencies import EXPONENTS
-from streams.domain.curves import Curve, OrderPlan, parse_curves, plan_orders
+from streams.domain.curves import Curve, OrderPlan, Point, parse_curves, plan_orders
+from streams.domain.festivals import FACT_NAMES
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 
     from streams.domain.festivals import Festival
 
-FACTS = ("orders", "payments")
+FACTS = FACT_NAMES
 ORDERS_LIMIT = 2**31 - 1
 """An order's number is packed into 31 bits (`streams.replay.timeline`)."""
 SEED_LIMIT = 2**31
+LONGEST_MS = 29 * 3_600_000
+"""With the time after it, in which parcels arrive, a festival's events fit into what `timeline` packs."""
+EPASS_FESTIVAL = "black-friday-2014"
 DEFAULT_SHAPE = "singles-day-2019"
 FOREIGN_CURRENCIES = ("USD", "EUR", "JPY", "GBP")
 SHARES = ("duplicates", "late", "poison", "cancel", "foreign")
@@ -64,6 +68,8 @@ class Load:
     """Of the orders: how many are cancelled 1 to 30 minutes later."""
     foreign: Decimal = Decimal(0)
     """Of the orders: how many are in a foreign currency. GMV then leaves the published points."""
+    rate: Decimal = Decimal(1)
+    """Units of `currency` for one of the published curve's."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be packed or divided; raises `UsageError` with all of it."""
@@ -74,6 +80,10 @@ class Load:
             problems.append(f"--seed: {self.seed} is not from 0 to {SEED_LIMIT - 1}")
         if not self.facts or set(self.facts) - set(FACTS):
             problems.append(f"--facts: {', '.join(self.facts)} is no choice out of {', '.join(FACTS)}")
+        if self.end_ms - self.start_ms > LONGEST_MS:
+            problems.append(
+                f"--festival: {self.festival} lasts longer than the {LONGEST_MS // 3_600_000} hours possible"
+            )
         problems += [f"--{s}: {getattr(self, s)} is not between 0 and 1" for s in SHARES if not self._is_share(s)]
         if problems:
             raise UsageError("\n".join(problems))
@@ -81,6 +91,11 @@ class Load:
     def _is_share(self, name: str) -> bool:
         share: Decimal = getattr(self, name)
         return 0 <= share <= 1
+
+    @property
+    def is_epass(self) -> bool:
+        """Return whether American shops sell to China, paid through Alipay ePass."""
+        return self.festival == EPASS_FESTIVAL
 
     @property
     def seconds(self) -> int:
@@ -100,7 +115,8 @@ class Load:
         """
         curves = load_curves()
         curve = curves.get(self.festival, curves[DEFAULT_SHAPE])
-        return plan_orders(curve.stretched(self.seconds), self.orders)
+        points = tuple(Point(p.second, int(p.amount_minor * self.rate)) for p in curve.points)
+        return plan_orders(replace(curve, points=points).stretched(self.seconds), self.orders)
 
 
 def festival_load(
@@ -110,10 +126,10 @@ def festival_load(
     orders: int,
     partitions: int,
     seed: int = 1,
-    facts: tuple[str, ...] = FACTS,
+    facts: tuple[str, ...] | None = None,
     shares: Mapping[str, Decimal] | None = None,
 ) -> Load:
-    """Return the load of a festival's day, `shares` by their names in `SHARES`.
+    """Return the load of a festival's day, `shares` by their names in `SHARES`; `facts` are the festival's by default.
 
     Raises `UsageError` for a day that is not over yet: its events would be rejected, as their `ts` is more than 5
     minutes ahead of the broker's clock.
@@ -123,14 +139,18 @@ def festival_load(
             f"festival {festival.id} is not over yet: events more than 5 minutes ahead of the clock are rejected, "
             "so only a past day can be replayed; choose another with --festival"
         )
+    is_epass = festival.id == EPASS_FESTIVAL
+    curve = load_curves().get(festival.id)
+    rate = None if curve is None or is_epass else festival.rate_of(curve.currency)
     return Load(
         festival.id,
         festival.start_ms,
         festival.end_ms,
-        festival.home_currency,
+        "USD" if is_epass else festival.home_currency,
         orders,
         partitions,
         seed,
-        facts,
+        festival.facts if facts is None else facts,
+        rate=rate or Decimal(1),
         **(shares or {}),
     )

@@ -30,18 +30,16 @@ _COMMON = (
 REASONS: dict[str, tuple[Reason, ...]] = {
     "orders": (*_COMMON, Reason.DISCOUNT_EXCEEDS_AMOUNT),
     "payments": _COMMON,
+    "parcels": tuple(reason for reason in _COMMON if reason is not Reason.UNKNOWN_CURRENCY),
+    "recycling": tuple(reason for reason in _COMMON if reason is not Reason.UNKNOWN_CURRENCY),
 }
 """What can go wrong on each topic, in the order in which it is sent."""
 
 
 def bad_record(topic: str, reason: Reason, order_id: str, ts: int) -> bytes | None:
     """Return a record value of `topic` that must be rejected for `reason` and no other."""
-    kind, own = _OWN[topic]
-    good = (
-        f'{{"type":"{kind}","event_id":"bad-{order_id}","ts":{ts},"order_id":"{order_id}",{own}"platform":"tmall",'
-        '"merchant":"merchant-bad","market":"CN","currency":"CNY","amount_minor":12300}'
-    )
-    defect = _DEFECTS.get(reason)
+    good = f'{{"type":"{_TYPES[topic]}","event_id":"bad-{order_id}","ts":{ts},{_FIELDS[topic].format(order_id, ts)}}}'
+    defect = (_DEFECTS | _OWN_DEFECTS.get(topic, {})).get(reason)
     if defect is not None:
         changed = good.replace(*defect)
         assert changed != good, reason
@@ -49,9 +47,29 @@ def bad_record(topic: str, reason: Reason, order_id: str, ts: int) -> bytes | No
     return _SHAPES[reason](good, ts)
 
 
-_OWN = {
-    "orders": ("order_placed", ""),
-    "payments": ("payment_captured", '"payment_id":"bad","method":"card",'),
+_TYPES = {
+    "orders": "order_placed",
+    "payments": "payment_captured",
+    "parcels": "parcel_delivered",
+    "recycling": "box_recycled",
+}
+_SALE = '"platform":"tmall","merchant":"merchant-bad","market":"CN","currency":"CNY","amount_minor":12300'
+_FIELDS = {
+    "orders": '"order_id":"{0}",' + _SALE,
+    "payments": '"order_id":"{0}","payment_id":"bad","method":"card",' + _SALE,
+    "parcels": '"ordered_ts":{1},"order_id":"{0}","parcel_id":"bad","carrier":"ems","origin":"CN","market":"CN"',
+    "recycling": '"station":"bad","operator":"partner","city":"bad","district":"bad","boxes":12300,"points":1',
+}
+_OWN_DEFECTS = {
+    "parcels": {
+        Reason.MISSING_FIELD: ('"carrier":"ems",', ""),
+        Reason.WRONG_TYPE: ('"ems"', "true"),
+        Reason.OUT_OF_RANGE: ('"ems"', '"__ems"'),
+    },
+    "recycling": {
+        Reason.MISSING_FIELD: ('"city":"bad",', ""),
+        Reason.OUT_OF_RANGE: ("12300", "0"),
+    },
 }
 _DEFECTS = {
     Reason.UNKNOWN_TYPE: ('"type":"', '"type":"un'),

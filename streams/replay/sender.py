@@ -48,6 +48,13 @@ BATCH_BYTES = 512 * 1024
 """Before compression; with the largest bad record it stays below the broker's limit of 1 MiB."""
 REQUEST_TIMEOUT_MS = 120_000
 """How long a batch is retried: longer than a broker takes to come back."""
+_ONE_PER_ORDER = {
+    "orders": Kind.PLACED,
+    "payments": Kind.PAID,
+    "parcels": Kind.DELIVERED,
+    "recycling": Kind.RECYCLED,
+}
+"""The event by which progress is told, of the first topic that is sent."""
 SLIP_LIMIT_MS = 60_000
 """Slips beyond are counted as this much in the p99, the maximum is exact."""
 
@@ -259,8 +266,7 @@ class Sender:
             found = batch.acknowledgement.result()
             taken.append(Acknowledged(batch.topic, batch.partition, batch.rows, found.offset, found.timestamp or 0))
         self._counter.add(events, taken)
-        counted = Kind.PLACED if "orders" in self._load.facts else Kind.PAID
-        is_order = (events.kinds == counted) & ~events.is_resend
+        is_order = (events.kinds == _ONE_PER_ORDER[self._load.facts[0]]) & ~events.is_resend
         return sum(int(is_order[batch.rows].sum()) for batch in taken)
 
     def _give_up(self, topic: int, partition: int, records: int, error: BaseException) -> None:

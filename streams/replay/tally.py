@@ -15,7 +15,9 @@ It is JSON, of this shape:
          "orders", "cancelled", "payments": {"captured", "failed", "refunded"},
          "money": {"CNY": {"gross", "coupons", "credits", "net", "cancelled_net", "paid", "failed", "refunded"}},
          "payer": {"CNY": {"paid", "refunded", "transport", "duty"}},
-         "by": {"platform": {"tmall": {…the same keys…}}, "market", "merchant", "category", "brand", "method"},
+         "parcels": {"shipped", "cleared", "delivered"}, "recycling": {"boxes", "scans", "points"},
+         "by": {"platform": {"tmall": {…the same keys…}}, "market", "merchant", "category", "brand", "method",
+                "carrier", "origin", "transit_days", "station", "operator", "city", "district", "flash"},
          "minutes": {"orders": […], "captured": […], "gross": {"CNY": […]}, "paid": {"CNY": […]}}}}}
 
 `by` holds what a dimension has: no payments by category, no orders by method. `minutes` counts by the minute of
@@ -42,7 +44,14 @@ ORDER_MONEY = ("gross", "coupons", "credits", "net", "cancelled_net")
 PAYMENT_MONEY = ("paid", "failed", "refunded")
 PAYMENT_COUNTS = ("captured", "failed", "refunded")
 PAYER_MONEY = ("paid", "refunded", "transport", "duty")
-DIMENSIONS = ("platform", "market", "merchant", "category", "brand", "method")
+SALE_DIMENSIONS = ("platform", "market", "merchant", "category", "brand", "method")
+DIMENSIONS = (
+    *SALE_DIMENSIONS,
+    *("carrier", "origin", "transit_days"),
+    *("station", "operator", "city", "district", "flash"),
+)
+COUNTED = {"parcels": ("shipped", "cleared", "delivered"), "recycling": ("boxes", "scans", "points")}
+"""What is compared of documents that say more."""
 _DOCUMENT_OUTCOMES = {
     "duplicates": "duplicate",
     "rejected": "rejected",
@@ -127,7 +136,7 @@ def compare(tally: Tally, document: Mapping[str, Any]) -> list[str]:
     """Return each difference between a tally and a totals document (contract 3) as a sentence; none: it is exact.
 
     The document's rows of `by`, if it has any, are compared too. Numbers of the document that the tally does not
-    know (parcels, home conversion) are left out.
+    know (shares, transit times, home conversion) are left out.
     """
     differences = [f"unknown: {u['records']} records of {u['topic']}/{u['partition']}" for u in tally["unknown"]]
     festival = tally["festivals"].get(document["festival"], {})
@@ -138,8 +147,8 @@ def compare(tally: Tally, document: Mapping[str, Any]) -> list[str]:
         _differ(differences, "late", sum(tally["late"].values()), document.get("late"))
     for name in ("orders", "cancelled"):
         _differ(differences, name, festival.get(name, 0), document.get(name))
-    for name in ("payments", "money", "payer"):
-        _differ(differences, name, festival.get(name, {}), document.get(name))
+    for name in ("payments", "money", "payer", *COUNTED):
+        _differ(differences, name, festival.get(name, {}), _counted(name, document))
     rows = document.get("by")
     if rows is not None:
         differences += compare_rows(festival, rows)
@@ -156,9 +165,16 @@ def compare_rows(festival: Mapping[str, Any], rows: Sequence[Mapping[str, Any]])
     found = {row[dimension]: row for row in rows}
     for value in sorted({*expected, *found}):
         row = expected.get(value, {})
-        for name in row or ("orders", "payments", "money"):
-            _differ(differences, f"{dimension} {value}: {name}", row.get(name, 0), found.get(value, {}).get(name))
+        for name in row or ("orders", "payments", "money", *COUNTED):
+            found_row = found.get(value, {})
+            _differ(differences, f"{dimension} {value}: {name}", row.get(name, 0), _counted(name, found_row))
     return differences
+
+
+def _counted(name: str, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    """Return a part of a document, of parcels and boxes only what a tally knows."""
+    found = document.get(name)
+    return {key: found.get(key) for key in COUNTED[name]} if name in COUNTED and found else found
 
 
 def _differ(differences: list[str], name: str, expected: Any, found: Any) -> None:  # noqa: ANN401 - JSON

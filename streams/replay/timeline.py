@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from streams.replay import catalogue
 from streams.replay.draws import Purpose, below, draw
+from streams.replay.load import LONGEST_MS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 
 Bools = npt.NDArray[np.bool_]
 
-KIND_BITS = 4
+KIND_BITS = 5
 NUMBER_BITS = 31
 _SENT_SHIFT = KIND_BITS + NUMBER_BITS
+assert LONGEST_MS + 7 * 3_600_000 + 1_800_000 < 1 << (63 - _SENT_SHIFT), "a festival and what follows it"
 _KIND_MASK = (1 << KIND_BITS) - 1
 _NUMBER_MASK = (1 << NUMBER_BITS) - 1
-RESEND = 8
+RESEND = 16
 """Added to the kind of an event that is sent a second time."""
 
 PAYMENT_DELAY_MS = (800, 20_000)
@@ -37,6 +40,17 @@ REFUND_DELAY_MS = (300_000, 1_800_000)
 CANCEL_DELAY_MS = (60_000, 1_800_000)
 LATE_BY_MS = (60_000, 360_000)
 RESENT_AFTER_MS = (200, 30_000)
+DAY_MS = 86_400_000
+SHIPPED_AFTER_MS = (2 * 3_600_000, 3 * DAY_MS)
+"""After the order."""
+CLEARED_AFTER_MS = (DAY_MS, 4 * DAY_MS)
+"""After leaving; only parcels that cross a border are cleared."""
+DELIVERED_AFTER_MS = (DAY_MS // 2, 5 * DAY_MS)
+"""After leaving, or after customs: so the last arrive 12 days after their orders."""
+RECYCLED_AFTER_MS = (DAY_MS // 8, 3 * DAY_MS)
+"""After the parcel has arrived; where no orders are replayed, each number is a box of the festival's own day."""
+AFTERMATH_PACE = 48
+"""What happens after the festival is sent this many times faster: the 12 days in which parcels arrive in 6 hours."""
 FAILED_SHARE = 3
 REFUNDED_SHARE = 2
 """Per cent of the payments."""
@@ -52,9 +66,21 @@ class Kind(IntEnum):
     REFUNDED = 3
     BAD_ORDER = 4
     BAD_PAYMENT = 5
+    SHIPPED = 6
+    CLEARED = 7
+    DELIVERED = 8
+    RECYCLED = 9
+    BAD_PARCEL = 10
+    BAD_BOX = 11
 
 
-TOPIC_OF_KIND = np.array([0, 0, 1, 1, 0, 1], dtype=np.int64)
+BAD_KINDS = {
+    "orders": Kind.BAD_ORDER,
+    "payments": Kind.BAD_PAYMENT,
+    "parcels": Kind.BAD_PARCEL,
+    "recycling": Kind.BAD_BOX,
+}
+TOPIC_OF_KIND = np.array([0, 0, 1, 1, 0, 1, 2, 2, 2, 3, 2, 3], dtype=np.int64)
 """Index into `load.FACTS`."""
 
 
@@ -102,7 +128,45 @@ def event_delays_ms(load: Load, numbers: Int64s, kind: int) -> Int64s:
         return between(draw(load.seed, Purpose.PAYMENT_DELAY, numbers, variant=1), REFUND_DELAY_MS)
     if kind == Kind.CANCELLED:
         return between(draw(load.seed, Purpose.CANCEL, numbers, variant=1), CANCEL_DELAY_MS)
+    if kind in PARCEL_KINDS:
+        shipped, cleared, delivered = parcel_delays_ms(load, numbers)
+        return {Kind.SHIPPED: shipped, Kind.CLEARED: cleared, Kind.DELIVERED: delivered}[Kind(kind)]
+    if kind == Kind.RECYCLED and "orders" in load.facts:
+        arrived = parcel_delays_ms(load, numbers)[2]
+        return arrived + between(draw(load.seed, Purpose.BOX, numbers, variant=1), RECYCLED_AFTER_MS)
     return np.zeros(len(numbers), dtype=np.int64)
+
+
+PARCEL_KINDS = (Kind.SHIPPED, Kind.CLEARED, Kind.DELIVERED)
+
+
+def parcel_delays_ms(load: Load, numbers: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+    """Return how long after its order each parcel leaves, is cleared (if it crosses a border) and arrives."""
+    bits = [draw(load.seed, Purpose.PARCEL, numbers, variant) for variant in range(3)]
+    shipped = between(bits[0], SHIPPED_AFTER_MS)
+    cleared = shipped + between(bits[1], CLEARED_AFTER_MS)
+    from_ms = np.where(crosses_border(load, numbers), cleared, shipped)
+    return shipped, cleared, from_ms + between(bits[2], DELIVERED_AFTER_MS)
+
+
+def crosses_border(load: Load, numbers: Int64s) -> Bools:
+    """Return which orders ship to another country than the first of the markets."""
+    if load.is_epass:
+        return np.ones(len(numbers), dtype=np.bool_)
+    crossing: Bools = markets_of(draw(load.seed, Purpose.GOODS, numbers)) != 0
+    return crossing
+
+
+def markets_of(goods: UInt64s) -> Int64s:
+    """Return the index of the market that each order ships to."""
+    markets: Int64s = catalogue.market_table()[(goods >> np.uint64(16)) & np.uint64(0xFFFF)].astype(np.int64)
+    return markets
+
+
+def sent_at_ms(load: Load, offsets_ms: Int64s) -> Int64s:
+    """Return when an event is sent: at its time in the festival, and faster afterwards. It keeps their order."""
+    end_ms = load.end_ms - load.start_ms
+    return np.where(offsets_ms < end_ms, offsets_ms, end_ms + (offsets_ms - end_ms) // AFTERMATH_PACE)
 
 
 class Timeline:
@@ -119,6 +183,7 @@ class Timeline:
         self._wanted = np.zeros(load.partitions, dtype=bool)
         self._wanted[list(partitions)] = True
         self._pool: Int64s = np.empty(0, dtype=np.int64)
+        self._is_sorted = False
 
     @property
     def is_done(self) -> bool:
@@ -126,11 +191,13 @@ class Timeline:
         return self.next_number == self.load.orders and not len(self._pool)
 
     def take_orders(self, orders: int) -> Int64s:
-        """Return the events due before the order that follows the next `orders` ones, or at the end all that remain."""
+        """Return what is due before the order after the next `orders` ones; at the end so many of the rest."""
+        if self.next_number == self.load.orders:
+            return self._take_rest(orders)
         last = min(self.next_number + orders, self.load.orders)
         self._grow(last)
         if last == self.load.orders:
-            return self._split(None)
+            return self._take_rest(orders)
         return self._split(int(self._offsets(np.array([last], dtype=np.int64))[0]))
 
     def take_until(self, offset_ms: int) -> Int64s:
@@ -141,14 +208,17 @@ class Timeline:
     def _offsets(self, numbers: Int64s) -> Int64s:
         return self.load.plan.offsets_ms(numbers, draw(self.load.seed, Purpose.TIME, numbers))
 
-    def _split(self, until_ms: int | None) -> Int64s:
-        pool = self._pool
-        if until_ms is None:
-            due, self._pool = pool, pool[:0]
-        else:
-            is_due = pool < (until_ms << _SENT_SHIFT)
-            due, self._pool = pool[is_due], pool[~is_due]
+    def _split(self, until_ms: int) -> Int64s:
+        is_due = self._pool < (until_ms << _SENT_SHIFT)
+        due, self._pool = self._pool[is_due], self._pool[~is_due]
         return np.sort(due)
+
+    def _take_rest(self, events: int) -> Int64s:
+        """Return the next events when no order is to come: in parts, since all parcels may still be underway."""
+        if not self._is_sorted:
+            self._pool, self._is_sorted = np.sort(self._pool), True
+        due, self._pool = self._pool[:events], self._pool[events:]
+        return due
 
     def _grow(self, last: int) -> None:
         """Put the events of the orders up to `last` into the pool."""
@@ -169,13 +239,20 @@ class Timeline:
             fresh += self._sendings(numbers, at, Kind.PAID)
             hit = is_refunded(draw(load.seed, Purpose.PAYMENT, numbers))
             fresh += self._sendings(numbers[hit], at[hit], Kind.REFUNDED)
+        if "parcels" in load.facts:
+            abroad = crosses_border(load, numbers)
+            fresh += self._sendings(numbers, at, Kind.SHIPPED)
+            fresh += self._sendings(numbers[abroad], at[abroad], Kind.CLEARED)
+            fresh += self._sendings(numbers, at, Kind.DELIVERED)
+        if "recycling" in load.facts:
+            fresh += self._sendings(numbers, at, Kind.RECYCLED)
         if load.poison:
             fresh += self._bad_records(numbers, at)
         self._pool = np.concatenate(fresh)
 
     def _sendings(self, numbers: Int64s, at: Int64s, kind: Kind) -> list[Int64s]:
         load = self.load
-        sent = at + event_delays_ms(load, numbers, kind)
+        sent = sent_at_ms(load, at + event_delays_ms(load, numbers, kind))
         if load.late:
             bits = draw(load.seed, Purpose.LATE, numbers, kind)
             by = between(draw(load.seed, Purpose.LATE, numbers, kind + RESEND), LATE_BY_MS)
@@ -190,11 +267,9 @@ class Timeline:
     def _bad_records(self, numbers: Int64s, at: Int64s) -> list[Int64s]:
         before = bad_records_before(self.load, numbers)
         hit = bad_records_before(self.load, numbers + 1) > before
-        on_payments = bad_topic(self.load, before) == 1
-        return [
-            pack(at[hit & ~on_payments], numbers[hit & ~on_payments], Kind.BAD_ORDER),
-            pack(at[hit & on_payments], numbers[hit & on_payments], Kind.BAD_PAYMENT),
-        ]
+        turn = before % len(self.load.facts)
+        chosen = [(BAD_KINDS[fact], hit & (turn == index)) for index, fact in enumerate(self.load.facts)]
+        return [pack(at[rows], numbers[rows], kind) for kind, rows in chosen]
 
 
 def is_resent(load: Load, numbers: Int64s, kind: int) -> Bools:
@@ -205,10 +280,3 @@ def is_resent(load: Load, numbers: Int64s, kind: int) -> Bools:
 def bad_records_before(load: Load, numbers: Int64s) -> Int64s:
     """Return how many bad records the orders before each one bring along: evenly spread, so that every reason comes."""
     return numbers * int(load.poison * 2**31) >> 31
-
-
-def bad_topic(load: Load, indices: Int64s) -> Int64s:
-    """Return for the n-th bad records which topic (index into `load.FACTS`) they go to: both in turn."""
-    if len(load.facts) == 1:
-        return np.full(len(indices), 0 if load.facts == ("orders",) else 1, dtype=np.int64)
-    return indices & 1

@@ -43,6 +43,7 @@ def document_of(tally: Tally) -> dict[str, Any]:
     return {
         "festival": FESTIVAL,
         **{name: copy.deepcopy(festival[name]) for name in ("orders", "cancelled", "payments", "money", "payer")},
+        "parcels": copy.deepcopy(festival["parcels"]),
         "duplicates": sum(counts["duplicate"] for counts in outcomes),
         **{name: sum(counts[name] for counts in outcomes) for name in ("rejected", "expired", "outside")},
         "late": sum(tally["late"].values()),

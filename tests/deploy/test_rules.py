@@ -12,7 +12,6 @@ from deploy.prometheus import build
 from streams.metrics import CATALOGUE
 from tests.deploy.monitoring import (
     DEPLOY,
-    PENDING,
     PROMETHEUS,
     RECORDED,
     RUNBOOKS,
@@ -68,10 +67,6 @@ def test_the_intervals_of_the_server_are_those_of_the_rules() -> None:
 def test_every_metric_a_rule_names_exists(rule: Rule) -> None:
     known = exported_names() | {other.name for other in rules() if not other.is_alert}
     assert metrics_in(rule.expr) <= known
-
-
-def test_what_is_pending_is_not_there_yet() -> None:
-    assert not PENDING & {entry.name for entry in CATALOGUE}, "take it out of PENDING"
 
 
 def test_recording_rules_are_named_by_level_metric_and_operations() -> None:

@@ -1,0 +1,88 @@
+"""Every panel's query, asked of a real Prometheus with the files of `deploy/` after a replay, returns data."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from confluent_kafka import Producer
+
+from tests.deploy.stage import REPLAYED, Stage
+from tests.deploy.test_dashboards import TARGETS, VARIABLES
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1_800)]
+
+ORDERS = 2_000
+CAUGHT_UP_SECONDS = 60
+
+
+def send_what_follows(broker: str) -> None:
+    """Send a parcel through its stages, and a recycled box, of the day that is replayed."""
+    day_ms = 86_400_000
+    ordered_ms = 1_573_401_600_000 + 10 * 3_600_000
+    producer = Producer({"bootstrap.servers": broker, "log_level": 0})
+    for day, stage in enumerate(("shipped", "cleared", "delivered"), 1):
+        parcel = {
+            "type": f"parcel_{stage}",
+            "event_id": f"p{day}",
+            "ts": ordered_ms + day * day_ms,
+            "ordered_ts": ordered_ms,
+            "order_id": "o1",
+            "parcel_id": "p1",
+            "carrier": "cainiao",
+            "origin": "CN",
+            "market": "ES",
+        }
+        producer.produce("parcels", json.dumps(parcel))
+    box = {
+        "type": "box_recycled",
+        "event_id": "b1",
+        "ts": ordered_ms,
+        "station": "s1",
+        "operator": "cainiao",
+        "city": "Hangzhou",
+        "district": "Xihu",
+        "boxes": 3,
+        "points": 111,
+    }
+    producer.produce("recycling", json.dumps(box))
+    assert producer.flush(30) == 0
+
+
+@pytest.fixture(scope="module")
+def replayed(stage: Stage) -> Stage:
+    """Return the stage after a replay of the 2019 day, audited, counted and scraped."""
+    send_what_follows(stage.kafka.address)
+    stage.festival("replay", "--orders", str(ORDERS), "--speed", "max")
+    stage.festival("audit")
+    stage.until(
+        lambda: any(
+            float(sample["value"][1]) >= ORDERS
+            for sample in stage.query(f'festival:orders:max{{festival="{REPLAYED}"}}')
+        ),
+        "the replay is counted and scraped",
+        CAUGHT_UP_SECONDS,
+    )
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("panel", "expr"),
+    [
+        pytest.param(panel["title"], target["expr"], id=f"{name}: {panel['title']} {target['refId']}")
+        for name, panel, target in TARGETS
+    ],
+)
+def test_every_panel_returns_data_after_a_replay(replayed: Stage, panel: str, expr: str) -> None:
+    for variable, value in {**VARIABLES, "$festival": REPLAYED}.items():
+        expr = expr.replace(variable, value)
+
+    def has_data() -> bool:
+        return any(sample["value"][1] != "NaN" for sample in replayed.query(expr))
+
+    replayed.until(has_data, f"{panel}: {expr} returns data", 20)
+
+
+def test_the_audit_of_this_machine_is_shown_by_its_processes(replayed: Stage) -> None:
+    replayed.until(lambda: bool(replayed.query("streams_audit_difference")), "the audit is scraped", 20)
+    assert replayed.query("streams_audit_difference != 0") == []

@@ -191,8 +191,9 @@ class WorkerStatus:
         with self._lock:
             self._batch_records = self._batch_records.add(records)
 
-    def observe_checkpoint(self, partition: int, cursor: Cursor, seconds: float) -> None:
-        """Note a committed checkpoint and what it counted."""
+    def observe_checkpoint(self, partition: int, cursor: Cursor, seconds: float) -> set[tuple[str, str]]:
+        """Note a committed checkpoint and what it counted; return (topic, reason) of rejections not met before."""
+        first_met = set()
         with self._lock:
             self._checkpoints += 1
             self._checkpoint_seconds = self._checkpoint_seconds.add(seconds)
@@ -210,7 +211,11 @@ class WorkerStatus:
             for topic, counts in cursor.rejected.items():
                 counted = before.rejected.get(topic, {}) if before else {}
                 for reason, number in counts.items():
-                    self._rejected[topic, reason] += number - counted.get(reason, 0)
+                    more = number - counted.get(reason, 0)
+                    if more and not self._rejected[topic, reason]:
+                        first_met.add((topic, reason))
+                    self._rejected[topic, reason] += more
+        return first_met
 
     def observe_delay(self, seconds: float, records: int) -> None:
         """Note `records` committed `seconds` after they reached Kafka."""

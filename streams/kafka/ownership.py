@@ -21,6 +21,7 @@ from streams.domain.pages import cursor_key, decode_cursor
 from streams.engine.checkpoint import FencedError, OutcomeUnknownError, UnreadableError
 from streams.engine.processor import HoleError, PartitionProcessor, restore_processor
 from streams.engine.status import HeldReason
+from streams.kafka.first_rejections import tell_first
 from streams.kafka.source import ADVICE, HeldError, check_position
 
 if TYPE_CHECKING:
@@ -286,7 +287,8 @@ class Ownership:
         started_ms = clock.monotonic_ms()
         await store.commit(checkpoint)
         elapsed_ms, now_ms = clock.monotonic_ms() - started_ms, clock.now_ms()
-        status.observe_checkpoint(self.partition, decode_cursor(checkpoint.cursor[1]), elapsed_ms / 1000)
+        cursor = decode_cursor(checkpoint.cursor[1])
+        tell_first(checkpoint, status.observe_checkpoint(self.partition, cursor, elapsed_ms / 1000))
         for record_time_ms, records in span:
             status.observe_delay((now_ms - record_time_ms) / 1000, records)
         if elapsed_ms > SLOW_CHECKPOINT_MS:

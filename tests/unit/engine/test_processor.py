@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import orjson
 import pytest
@@ -12,12 +13,16 @@ from streams.domain.pages import PageKey, cursor_key, decode_cursor, fingerprint
 from streams.engine.batch import RecordBatch
 from streams.engine.checkpoint import Checkpoint, Restored, UnreadableError
 from streams.engine.processor import SEEN_LIMIT_BYTES, HoleError, PartitionProcessor, restore_processor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 from tests.unit.domain.samples import START_MS, declarations, encode, festival, order
 
 MINUTE_MS = 60_000
 
 
-def batch(start: int, values: list[bytes | None], record_time_ms: int = START_MS, **over: object) -> RecordBatch:
+def batch(start: int, values: Sequence[bytes | None], record_time_ms: int = START_MS, **over: object) -> RecordBatch:
     """Return orders from offset `start` on."""
     end = start + len(values)
     fields = {"next_offset": end, "keys": [None] * len(values), **over}

@@ -63,7 +63,7 @@ async def read_rejected(settings: Settings, topics: Iterable[str], spans: Spans,
         async for tp, records in _read(consumer, wanted, lambda _: None):
             rows = []
             for record in records:
-                row = _attributed(record)
+                row = _attributed(record, settings.prefix)
                 if row is None:
                     strange.append(f"{tp.topic}[{tp.partition}]@{record.offset}")
                 elif (span := spans.get((row[0], row[1]))) and span[0] <= row[2] < span[1]:
@@ -114,7 +114,7 @@ async def _read(
                 consumer.pause(tp)
 
 
-def _attributed(record: Any) -> tuple[str, int, int, str, str] | None:  # noqa: ANN401 - a ConsumerRecord, untyped
+def _attributed(record: Any, prefix: str) -> tuple[str, int, int, str, str] | None:  # noqa: ANN401 - a ConsumerRecord, untyped
     """Return (source topic, partition, offset, reason, content digest), None where the headers say none of it."""
     headers = dict(record.headers)
     try:
@@ -123,6 +123,12 @@ def _attributed(record: Any) -> tuple[str, int, int, str, str] | None:  # noqa: 
             if name in headers:
                 digest += f":{headers[name].decode()}"
         partition, offset = int(headers["source_partition"]), int(headers["source_offset"])
-        return headers["source_topic"].decode(), partition, offset, headers["reason"].decode(), digest
+        return (
+            headers["source_topic"].decode().removeprefix(prefix),
+            partition,
+            offset,
+            headers["reason"].decode(),
+            digest,
+        )
     except (KeyError, ValueError):
         return None

@@ -94,7 +94,7 @@ def _set_aside(source: str, record: Any) -> SetAside:  # noqa: ANN401 - a Consum
     value = record.value
     return SetAside(
         record.timestamp,
-        headers.get("source_topic", source),
+        source,
         _number(headers, "source_partition", -1),
         _number(headers, "source_offset", -1),
         headers.get("reason", ""),

@@ -240,7 +240,8 @@ class KafkaPartitionStore:
         await reach(Step.AFTER_SEEN)
         for record in checkpoint.rejected:
             if not self._is_written_before(record):
-                await batches.add(prefix + record.topic, record.key, record.value, record.headers)
+                headers = [(name, _on_kafka(prefix, name, value)) for name, value in record.headers]
+                await batches.add(prefix + record.topic, record.key, record.value, headers)
         await reach(Step.AFTER_REJECTED)
         await batches.add(prefix + LEDGER, *checkpoint.cursor)
         await reach(Step.AFTER_CURSOR)
@@ -305,3 +306,8 @@ def _crash_from_environment() -> AtStep:
         raise UsageError(f"{CRASH_VARIABLE}: {error}") from error
     log.warning("this process will crash on purpose", extra={"step": step, "time": nth})
     return at_nth(step, nth, lambda: os._exit(KILLED))
+
+
+def _on_kafka(prefix: str, header: str, value: bytes) -> bytes:
+    """Return a header's value as readers of the rejected topic need it: the source under its real name."""
+    return prefix.encode() + value if header == "source_topic" else value

@@ -93,8 +93,15 @@ class KafkaWorld:
             found = []
             while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [RejectedRecord("orders.rejected", r.key, r.value, r.headers) for r in records]
+                    found += [RejectedRecord("orders.rejected", r.key, r.value, self._inside(r)) for r in records]
         return found
+
+    def _inside(self, record: Any) -> list[tuple[str, bytes]]:  # noqa: ANN401 - a ConsumerRecord, untyped
+        """Return a record's headers with the source under its name here; on Kafka it stands under its real one."""
+        headers = dict(record.headers)
+        source = self.settings.prefix.encode() + b"orders"
+        assert headers["source_topic"] == source
+        return list({**headers, "source_topic": b"orders"}.items())
 
     async def group_offset(self, topic: str, partition: int) -> int | None:
         admin = AIOKafkaAdminClient(**self.settings.client_options())

@@ -7,6 +7,7 @@ webhook URLs, and where `factor` is not 1, all durations divided by it (the boun
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -219,7 +220,7 @@ class Stage:
     def environment(self) -> dict[str, str]:
         """Return the environment of the commands, without settings of whoever runs the tests."""
         return {
-            "PATH": "/usr/bin:/bin",
+            "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
             "FESTIVAL_BROKER": self.kafka.address,
             "FESTIVAL_DATA_DIR": str(self.directory / "data"),

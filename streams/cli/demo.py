@@ -10,8 +10,10 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import threading
 import uuid
+import webbrowser
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -21,9 +23,10 @@ import click
 
 from streams.audit.run import run_audit
 from streams.board.live import LiveBoard
+from streams.board.screen import curve_document
 from streams.board.totals import totals_document
 from streams.cli.children import Workers
-from streams.cli.live import live_totals, rows_of
+from streams.cli.live import has_display, live_totals, rows_of
 from streams.cli.options import json_option, settings_options
 from streams.cli.progress import progress
 from streams.domain.rollups import ROLLUPS
@@ -34,8 +37,9 @@ from streams.kafka import address
 from streams.kafka.embedded import EmbeddedKafka
 from streams.kafka.follower import LedgerFollower
 from streams.kafka.topics import DEFAULT_PARTITIONS, create_topics
-from streams.replay.load import DEFAULT_SHAPE, festival_load
+from streams.replay.load import DEFAULT_SHAPE, festival_load, load_curves
 from streams.replay.processes import replay
+from streams.replay.scale import scaled, to_toml
 from streams.replay.sender import Sending
 from streams.replay.tally import DIMENSIONS, compare
 
@@ -60,6 +64,7 @@ SHOW_SECONDS = 0.25
 STALL_MS = 60_000
 """Without any progress for this long after the replay, the demo gives up waiting for the workers."""
 INTERRUPTED = 130
+SPARK_MINUTES = 30
 
 
 class StalledError(FestivalError):
@@ -86,6 +91,11 @@ class _Demo:
 
     def document(self, by: str | None = None) -> dict[str, Any]:
         return totals_document(self.board.snapshot(), self.festival, by=by, end_offsets=self.board.end_offsets())
+
+    def orders_over_the_day(self) -> list[int]:
+        """Return the orders of each half hour of the day, for a sparkline."""
+        values = curve_document(self.board.snapshot(), self.festival)["counts"]
+        return [sum(values[i : i + SPARK_MINUTES]) for i in range(0, len(values), SPARK_MINUTES)]
 
 
 @click.command("demo")
@@ -122,8 +132,11 @@ def command(
     with _stopping() as stop, _directory(settings) as directory, _kafka(settings, directory) as connected:
         if stop.is_set():
             return INTERRUPTED
-        with Workers(connected, directory, workers) as processes:
-            demo = _Demo(connected, festivals, load, speed, processes, LiveBoard(LedgerFollower(connected)), stop)
+        own = settings.festivals_dir or _as_small(festivals[DEFAULT_SHAPE], load, directory)
+        ready = dataclasses.replace(connected, festivals_dir=own)
+        with Workers(ready, directory, workers) as processes:
+            board = LiveBoard(LedgerFollower(ready))
+            demo = _Demo(ready, load_festivals(own), load, speed, processes, board, stop)
             return asyncio.run(_run(demo, is_exit=is_exit, as_json=as_json))
 
 
@@ -157,6 +170,15 @@ def _directory(settings: Settings) -> Iterator[Path]:
         shutil.rmtree(own, ignore_errors=True)
 
 
+def _as_small(festival: Festival, load: Load, directory: Path) -> Path:
+    """Return a directory with the festival's file as small as the load, so that the milestones can be passed."""
+    own = directory / "festivals"
+    own.mkdir()
+    small = scaled(festival, load_curves()[festival.id], load.orders)
+    (own / f"{festival.id}.toml").write_text(to_toml(small), encoding="utf-8")
+    return own
+
+
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -188,6 +210,8 @@ async def _run(demo: _Demo, *, is_exit: bool, as_json: bool) -> int:
     await create_topics(demo.settings, DEFAULT_PARTITIONS)
     demo.workers.start()
     click.echo(f"the screen: {demo.workers.urls[0]}   metrics: {demo.workers.urls[0]}metrics", err=True)
+    if not is_exit and sys.stderr.isatty() and has_display():
+        webbrowser.open(demo.workers.urls[0])
     following = asyncio.create_task(demo.board.run())
     try:
         done = await _replay(demo)
@@ -218,7 +242,7 @@ async def _replay(demo: _Demo) -> Replayed:
         with live_totals(demo.festival) as show:
             while not replaying.done():
                 demo.workers.check()
-                show(demo.document(), _watermark_ms(demo), "")
+                _show(demo, show, "")
                 await asyncio.wait([replaying], timeout=SHOW_SECONDS)
             done = await replaying
             await _catch_up(demo, done, show)
@@ -237,7 +261,7 @@ async def _catch_up(demo: _Demo, done: Replayed, show: Callable[..., None]) -> N
         demo.workers.check()
         snapshot = demo.board.snapshot()
         now_behind = _records_behind(snapshot, done)
-        show(demo.document(), _watermark_ms(demo), "replay done" if now_behind else "all counted")
+        _show(demo, show, "replay done" if now_behind else "all counted")
         if not now_behind and snapshot.is_complete:
             return
         if now_behind != behind:
@@ -245,6 +269,10 @@ async def _catch_up(demo: _Demo, done: Replayed, show: Callable[..., None]) -> N
         elif clock.monotonic_ms() - since_ms > STALL_MS:
             raise StalledError(f"{behind:,} records are not counted, and nothing has moved for {STALL_MS // 1000} s")
         await asyncio.sleep(SHOW_SECONDS)
+
+
+def _show(demo: _Demo, show: Callable[..., None], note: str) -> None:
+    show(demo.document(), _watermark_ms(demo), note, demo.orders_over_the_day())
 
 
 def _records_behind(snapshot: Snapshot, done: Replayed) -> int:

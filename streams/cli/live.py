@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -11,12 +13,14 @@ from zoneinfo import ZoneInfo
 from streams.domain.currencies import EXPONENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from streams.domain.festivals import Festival
 
 LINE_EVERY_SHOWS = 4
 """Documents per line where stderr is no terminal: they come four times a second."""
+BARS = " ▁▂▃▄▅▆▇█"
+BAR_STEPS = len(BARS) - 1
 
 
 def amount(minor: int, currency: str) -> str:
@@ -54,6 +58,20 @@ def _state(document: Mapping[str, Any], watermark_ms: int | None, festival: Fest
     return ", ".join(words)
 
 
+def sparkline(values: Sequence[int]) -> str:
+    """Return a bar per value, its height by the square root: the first minutes would flatten the day otherwise."""
+    most = max(values, default=0)
+    if most <= 0:
+        return BARS[0] * len(values)
+    heights = (math.isqrt(max(value, 0) * BAR_STEPS**2 // most) for value in values)
+    return "".join(BARS[height] for height in heights)
+
+
+def has_display() -> bool:
+    """Return whether a browser that is opened here would be seen."""
+    return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 @contextmanager
 def live_totals(festival: Festival, stream: TextIO | None = None) -> Iterator[Callable[..., None]]:
     """Give a function that shows a totals document, its watermark and a note: `show(document, watermark_ms, note)`."""
@@ -68,12 +86,14 @@ def live_totals(festival: Festival, stream: TextIO | None = None) -> Iterator[Ca
 
     with Live(console=Console(file=stream), refresh_per_second=4) as live:
 
-        def show(document: Mapping[str, Any], watermark_ms: int | None, note: str) -> None:
+        def show(document: Mapping[str, Any], watermark_ms: int | None, note: str, day: Sequence[int] = ()) -> None:
             table = Table(title=festival.name, caption=f"{_state(document, watermark_ms, festival)} {note}".strip())
             table.add_column("committed")
             table.add_column("total", justify="right")
             for name, value in rows_of(document, festival):
                 table.add_row(name, value)
+            if day:
+                table.add_row("the day", sparkline(day))
             live.update(table)
 
         yield show
@@ -86,7 +106,9 @@ class _Lines:
         self._festival, self._stream = festival, stream
         self._shown = 0
 
-    def __call__(self, document: Mapping[str, Any], watermark_ms: int | None, note: str) -> None:
+    def __call__(
+        self, document: Mapping[str, Any], watermark_ms: int | None, note: str, _day: Sequence[int] = ()
+    ) -> None:
         self._shown += 1
         if self._shown % LINE_EVERY_SHOWS == 1:
             told = dict(rows_of(document, self._festival))

@@ -154,8 +154,9 @@ function showTotals() {
   say($("hero-spoken"), mainText(mainValue(), "whole"));
   say($("compact"), mainText(mainValue(), "long"));
   const missing = isMoney() ? totals.home.missing : [];
-  $("bound").hidden = missing.length === 0;
-  say($("bound"), missing.length ? words.bound(missing.join(", ")) : "");
+  const warnings = [missing.length ? words.bound(missing.join(", ")) : "", implausible()].filter(Boolean);
+  $("bound").hidden = warnings.length === 0;
+  say($("bound"), warnings.join(" · "));
   say($("count"), numbers.whole(countValue()));
   say($("rate"), screen.rate_per_second >= 100 ? numbers.whole(screen.rate_per_second) : numbers.decimal(screen.rate_per_second));
   say($("peak"), screen.peak.count ? numbers.whole(screen.peak.count) : "–");
@@ -176,13 +177,25 @@ function showTotals() {
 function versus(festival) {
   const { previous } = festival;
   if (previous === null || totals.screen.main !== "gross") return "";
+  const pace = totals.pace ?? {};
+  const said = pace.passed_ms ? [words.passed(lastName(festival), timeOfDay(pace.passed_ms, festival))] : [];
+  if (typeof pace.growth_ratio === "number") said.push(growth(100 * pace.growth_ratio, festival));
+  if (said.length > 0) return said.join(" · ");
   const before = totals.screen.previous_minor;
   const now = Number(totals.home.gross);
   if (before !== null && before > 0) {
-    const percent = 100 * (now / before - 1);
-    return words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), lastName(festival));
+    return growth(100 * (now / before - 1), festival);
   }
   return words.versusTotal(numbers.decimal(100 * now / previous.total_minor), lastName(festival));
+}
+
+function growth(percent, festival) {
+  return words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), lastName(festival));
+}
+
+function implausible() {
+  const outside = Object.entries(totals.implausible ?? {}).filter(([, isOutside]) => isOutside);
+  return outside.map(([check]) => words.implausible[check] || check).join(" · ");
 }
 
 function showClock(festival) {
@@ -309,10 +322,11 @@ function draw() {
   const last = isComparable
     ? { value: toMajor(festival.previous.total_minor), text: words.last(lastName(festival), format(toMajor(festival.previous.total_minor))) }
     : null;
-  const forecast = forecastOf(toMajor, format);
+  const isEnded = watermark !== null && watermark >= festival.end_ms - 1000;
+  const forecast = isEnded ? null : forecastOf(toMajor, format);
   say($("running-title"), words.running);
   running.draw({ ...shared, previous, last, forecast, marks: marksOf(toMajor) });
-  say($("running-note"), forecast === null ? "" : words.forecast(format(forecast.low), format(forecast.high)));
+  say($("running-note"), forecast === null ? "" : forecast.text);
 }
 
 function previousCurve(festival, toMajor) {

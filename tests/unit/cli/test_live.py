@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams.cli.live import LINE_EVERY_SHOWS, amount, live_totals, rows_of
+from streams.cli.live import LINE_EVERY_SHOWS, amount, has_display, live_totals, rows_of, sparkline
 from streams.festivals import load_festivals
 
 DAY = load_festivals()["singles-day-2019"]
@@ -70,3 +70,18 @@ def test_without_a_terminal_there_is_a_line_for_every_few_documents() -> None:
     with live_totals(DAY, stream) as show:
         show(document(money={}, lag_records=5, complete=False), None, "")
     assert stream.getvalue().splitlines()[-1].endswith("gross CNY 0; 5 records behind, not all partitions counted yet")
+
+
+def test_a_sparkline_has_a_bar_per_value_and_room_for_the_small_ones() -> None:
+    assert sparkline([0, 1, 4, 16, 64]) == " ▁▂▄█"
+    assert sparkline([0, 0]) == "  "
+    assert sparkline([]) == ""
+
+
+def test_a_browser_is_opened_only_where_somebody_would_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert not has_display()
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert has_display()

@@ -74,9 +74,9 @@ class Cluster:
 
     # -- processes ---------------------------------------------------------------------------------------------
 
-    def start_worker(self, name: str, **environment: str) -> None:
-        """Start a worker; one of that name must not run."""
-        self._start(name, ["worker", "--name", name, "--web-port", "0"], environment)
+    def start_worker(self, name: str, *, web_port: int = 0, **environment: str) -> None:
+        """Start a worker; one of that name must not run. Port 0 takes any."""
+        self._start(name, ["worker", "--name", name, "--web-port", str(web_port)], environment)
 
     def start_replay(self, name: str, *arguments: str) -> None:
         """Start a replay that writes its tally when it ends."""

@@ -132,6 +132,8 @@ async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> Wo
             return _report(claim.name, worker)
     finally:
         claim.release()
+        # What is frozen is never collected, not even at the end, and extensions then report it as leaked.
+        gc.unfreeze()
 
 
 async def _current_generation(store: Store) -> str:

@@ -214,10 +214,7 @@ def _as_error(failure: BaseException) -> FestivalError:
     if isinstance(failure, FestivalError):
         return failure
     if isinstance(failure, FingerprintError):
-        return UsageError(
-            f"the ledger was counted under other declarations: {failure}. Start the worker with those, or run "
-            f"`festival recount` to count the log again under these"
-        )
+        return UsageError(str(failure))
     if isinstance(failure, KafkaConnectionError):
         return UnreachableError(f"Kafka is not reachable: {failure}; check --broker")
     if isinstance(failure, KafkaError):

@@ -11,6 +11,7 @@ All records of a file lie in one partition, whatever the mapping.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Self
 
@@ -118,8 +119,11 @@ class ImportStore:
         for sent in batches.values():
             await sent.send()
         # A failed batch does not fail aiokafka's commit: its rows would be missing from it.
-        for sent in batches.values():
-            await sent.acknowledged()
+        # All are looked at, or asyncio would tell of the others' exceptions when they are collected.
+        outcomes = await asyncio.gather(*(sent.acknowledged() for sent in batches.values()), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
 
     async def _read(self) -> None:
         reader = await LogReader.open(self._settings, is_patient=False)

@@ -31,6 +31,7 @@ COMMANDS = {
     "worker": "Count: one worker, more of them share the partitions.",
     "board": "The read-only HTTP server.",
     "replay": "A deterministic load onto the topics.",
+    "rehearse": "The coming festival's load, now, beside the real topics, with a report.",
     "import": "Orders out of CSV, NDJSON or Parquet files onto the topic.",
     "totals": "The committed totals.",
     "audit": "Recount the topics by an independent path and compare.",

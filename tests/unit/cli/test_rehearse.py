@@ -1,0 +1,136 @@
+"""A rehearsal's festival, what is a problem of one, and what Prometheus and the workers are asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from streams.cli import watched
+from streams.cli.rehearse import problems, rehearsed
+from streams.domain.festivals import parse_festival
+from streams.errors import UnreachableError, UsageError
+from streams.festivals import load_festivals
+from streams.replay.scale import to_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_MS = 1_793_000_000_000
+GOOD = {
+    "audit": {"exact": True},
+    "orders": 10,
+    "counted_orders": 10,
+    "slip_ms": {"p99": 20, "max": 90},
+    "delay_seconds": {"p50": 0.5, "p99": 1.0},
+    "alerts": [{"name": "StreamsLagGrowing", "severity": "warning", "festival": None}],
+    "is_scraped": True,
+}
+
+
+@pytest.mark.parametrize("festival_id", load_festivals())
+def test_the_rehearsed_festival_begins_now_and_lasts_as_long(festival_id: str) -> None:
+    festival = load_festivals()[festival_id]
+    moved = rehearsed(festival, START_MS, 1_000)
+    read = parse_festival(to_toml(moved), "rehearsal.toml")
+    assert (read.id, read.start_ms) == (f"{festival_id}-rehearsal", START_MS)
+    assert read.end_ms - read.start_ms == festival.end_ms - festival.start_ms
+    assert read.facts == festival.facts
+    for rate in festival.rates:
+        assert read.rate_of(rate.currency) == festival.rate_of(rate.currency)
+
+
+def test_an_hour_that_a_clock_shows_twice_is_told_in_utc() -> None:
+    festival = replace(load_festivals()["singles-day-2019"], timezone="Europe/Berlin")
+    second_time_2_30_ms = 1_792_891_800_000  # 25 October 2026, 01:30 UTC
+    moved = rehearsed(festival, second_time_2_30_ms, 1_000)
+    assert moved.timezone == "UTC"
+    assert parse_festival(to_toml(moved), "").start_ms == second_time_2_30_ms
+
+
+def test_a_good_rehearsal_has_no_problems() -> None:
+    assert problems(GOOD) == []
+    assert problems(GOOD | {"alerts": None, "is_scraped": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"audit": {"exact": False}}, "audit counted something else"),
+        ({"counted_orders": 9}, "10 orders were sent and 9 counted"),
+        ({"slip_ms": {"p99": 1_500, "max": 9_000}}, "sent late (99 % within 1,500 ms)"),
+        ({"delay_seconds": {"p50": 1.0, "p99": 30.0}}, "more workers"),
+        ({"delay_seconds": {"p50": None, "p99": None}}, "more workers"),
+        ({"alerts": [{"name": "FestivalNoOrders", "severity": "critical"}]}, "alert FestivalNoOrders fired"),
+        ({"is_scraped": False}, "targets/workers.yml"),
+    ],
+)
+def test_what_the_night_must_not_look_like_is_a_problem(change: dict[str, Any], told: str) -> None:
+    (problem,) = problems(GOOD | change)
+    assert told in problem
+
+
+def page_of(*counts: tuple[str, int]) -> str:
+    return "# TYPE streams_event_delay_seconds histogram\n" + "".join(
+        f'streams_event_delay_seconds_bucket{{le="{bound}"}} {count}\n' for bound, count in counts
+    )
+
+
+def test_delays_are_those_of_all_workers_together() -> None:
+    first = page_of(("0.5", 60), ("1.0", 99), ("5.0", 100), ("+Inf", 100))
+    second = page_of(("0.5", 0), ("1.0", 98), ("5.0", 100), ("+Inf", 100))
+    assert watched.delays([first]) == watched.Delays(100, 0.5, 1.0)
+    assert watched.delays([first, second]) == watched.Delays(200, 1.0, 5.0)
+    assert watched.delays([page_of(("0.5", 1), ("+Inf", 9))]) == watched.Delays(9, None, None)
+    assert watched.delays([]) == watched.Delays(0, None, None)
+
+
+@pytest.fixture
+def prometheus() -> Iterator[tuple[str, list[str]]]:
+    """Serve what a Prometheus would, and note the queries."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            (query,) = parse_qs(urlsplit(self.path).query)["query"]
+            asked.append(query)
+            rows = [{"alertname": "B", "severity": "critical"}, {"alertname": "A", "festival": "f"}]
+            metrics = rows * 2 if "ALERTS" in query else []
+            body = {"data": {"result": [{"metric": {**row, "instance": str(i)}} for i, row in enumerate(metrics)]}}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode() if "nonsense" not in query else b"[]")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_alerts_are_those_that_fired_meanwhile_each_once(prometheus: tuple[str, list[str]]) -> None:
+    url, asked = prometheus
+    looker = watched.Prometheus(url)
+    assert looker.fired(90) == [watched.Alert("A", "", "f"), watched.Alert("B", "critical", None)]
+    assert not looker.sees("x-rehearsal")
+    assert asked == [
+        'max_over_time(ALERTS{alertstate="firing"}[90s])',
+        'festival_orders{festival="x-rehearsal"}',
+    ]
+    with pytest.raises(UnreachableError, match="not as a Prometheus"):
+        looker.query("nonsense")
+
+
+def test_a_prometheus_that_is_none_is_told_as_such() -> None:
+    with pytest.raises(UsageError, match="no address"):
+        watched.Prometheus("127.0.0.1:9090")
+    with pytest.raises(UnreachableError, match="does not answer"):
+        watched.Prometheus("http://127.0.0.1:1").query("up")

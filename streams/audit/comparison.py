@@ -8,6 +8,7 @@ import numpy as np
 
 from streams.audit import statements
 from streams.audit.currencies import CURRENCIES
+from streams.audit.distinct import compare_distinct
 from streams.audit.result import KEPT_PER_MEASURE, AuditResult, Difference
 from streams.audit.written import MalformedPageError, WrittenLedger, WrittenPage, cell_columns
 
@@ -151,7 +152,7 @@ def compare_rollups(
     report: Callable[[int], None],
 ) -> None:
     """Compare every cell of every rollup of `editions`; `report` is called with 1 for each rollup done."""
-    known = {rollup.name for rollup in book.plan.rollups}
+    known = {rollup.name for rollup in book.plan.rollups} | {distinct.name for distinct in book.plan.distincts}
     for (festival, name), pages in sorted(ledger.pages.items()):
         if name not in known or festival not in book.plan.festivals:
             result.differs("page", {"festival": festival, "rollup": name, "problem": "not declared"}, len(pages), 0)
@@ -164,6 +165,7 @@ def compare_rollups(
                 where = {"festival": edition.id, "rollup": rollup.name, "problem": "its topic is not counted"}
                 result.differs("page", where, len(pages), 0)
             report(1)
+        compare_distinct(result, book, edition, ledger.pages)
         _convert_home(result, edition)
 
 

@@ -45,6 +45,16 @@ class Derived:
 
 
 @dataclass(frozen=True, slots=True)
+class Distinct:
+    """A number of different texts of one field."""
+
+    name: str
+    fact: str
+    field: str
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rollup:
     """One table of totals, as declared."""
 
@@ -74,6 +84,7 @@ class Plan:
     rollups: tuple[Rollup, ...]
     derived: dict[str, Derived]
     """Dimensions that no field holds, by name."""
+    distincts: tuple[Distinct, ...] = ()
 
     def facts(self) -> tuple[str, ...]:
         """Return the topics that any rollup reads."""
@@ -88,6 +99,7 @@ class Plan:
         made = [self.derived[name] for name in names if name in self.derived]
         names = [name for name in names if name not in self.derived]
         names += [name for derived in made for name in (derived.since, derived.until)]
+        names += [distinct.field for distinct in self.distincts if distinct.fact == fact]
         return tuple(dict.fromkeys(names))
 
 
@@ -105,6 +117,7 @@ def read_plan(document: bytes) -> Plan:
             },
             rollups=tuple(_rollup(rollup) for rollup in fields["rollups"]),
             derived={_name(name): _derived(derived) for name, derived in fields.get("derived", {}).items()},
+            distincts=tuple(_distinct(distinct) for distinct in fields["distincts"]),
         )
     except UnknownDocumentError:
         raise
@@ -137,6 +150,11 @@ def _derived(fields: dict[str, Any]) -> Derived:
         unit_ms=int(fields["unit_ms"]),
         most=int(fields["most"]),
     )
+
+
+def _distinct(fields: dict[str, Any]) -> Distinct:
+    types = tuple(_name(text) for text in fields["types"])
+    return Distinct(_name(fields["name"]), _name(fields["fact"]), _name(fields["field"]), types)
 
 
 def _measure(fields: dict[str, Any]) -> Measure:

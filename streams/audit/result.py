@@ -42,6 +42,8 @@ class AuditResult:
     """The recounted totals: festival → measure → currency."""
     home: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The recounted money in each festival's home currency, with the currencies that have no rate."""
+    distinct: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    """Festival → what is counted → the exact number, and the estimate with its bounds that the ledger holds."""
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
     """Recounted records per topic and outcome."""
 
@@ -76,4 +78,5 @@ class AuditResult:
             "outcomes": self.outcomes,
             "totals": self.totals,
             "home": self.home,
+            "distinct": self.distinct,
         }

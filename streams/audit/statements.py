@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from streams.audit.calendar import Edition
-    from streams.audit.plan import Measure, Plan, Rollup
+    from streams.audit.plan import Distinct, Measure, Plan, Rollup
 
 OTHER = "__other__"
 NONE = "__none__"
@@ -80,6 +80,14 @@ def create_recount(rollup: Rollup, plan: Plan, edition: Edition) -> str:
             FROM entering GROUP BY part, dim)
         SELECT part, win, CASE WHEN arrival <= {rollup.limit} THEN e.dim ELSE '{OTHER}' END AS dim, cur, {sums}
         FROM entering e JOIN arrivals USING (part, dim) GROUP BY ALL"""
+
+
+def count_distinct(distinct: Distinct, plan: Plan, edition: Edition) -> str:
+    """Return one row: how many different texts there are, whole texts compared."""
+    return f"""
+        SELECT count(DISTINCT {distinct.field})
+        FROM events_{distinct.fact} ANTI JOIN repeats_{distinct.fact} USING (part, off)
+        WHERE {_inside(edition)} AND {_in_time(edition, plan)} AND {_of_type(distinct.types)}"""
 
 
 def create_written(rollup: Rollup) -> str:

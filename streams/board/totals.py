@@ -9,6 +9,7 @@ from streams.board.home import home_amount
 from streams.board.story import story_document
 from streams.board.transit import TRANSIT_ROLLUP, share, transit_document
 from streams.domain.rollups import ROLLUPS, WINDOW_MS, Rollup, Window
+from streams.domain.sketches import DISTINCTS
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def counted_document(
         "shares": _shares(sums),
         "parcels": {**_parcels(sums), "transit": transit_document(transit) if cut.is_whole else None},
         "recycling": _recycling(sums, festival),
+        "distinct": _distinct(snapshot, festival) if cut.is_whole else None,
     }
     if rows is not None:
         document["by"] = rows
@@ -194,6 +196,14 @@ def _recycling(sums: Sums, festival: Festival) -> dict[str, Any]:
     counts = {name: _count(sums, name) for name in RECYCLING_COUNTS}
     per_tree = festival.points_per_tree
     return {**counts, "trees": None if per_tree is None else counts["points"] // per_tree}
+
+
+def _distinct(snapshot: Snapshot, festival: Festival) -> dict[str, Any]:
+    """Return the estimates of what the festival counts, each with its bounds; None where one cannot be read."""
+    found = {d.name: snapshot.distinct(festival.id, d.name) for d in DISTINCTS if d.fact in festival.facts}
+    return {
+        name: None if e is None else {"estimate": e.count, "low": e.low, "high": e.high} for name, e in found.items()
+    }
 
 
 def _count(sums: Sums, measure: str) -> int:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import orjson
 
-from streams.board.packing import pack
+from streams.board.packing import pack, unpack
 from streams.board.tables import RawPages, Table, TableCache
 from streams.domain.ledger import WATERMARK_LAG_MS
-from streams.domain.pages import Cursor, decode_cursor, fingerprint_key
+from streams.domain.pages import Cursor, decode_cursor, decode_page, fingerprint_key
 from streams.domain.rollups import ROLLUPS, Rollup
+from streams.domain.sketches import DISTINCTS, Estimate, estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from streams.domain.festivals import Festival
 
 _PAGE_KEY_LENGTH = 5
+_DISTINCTS = frozenset(distinct.name for distinct in DISTINCTS)
 
 
 class Delta(Protocol):
@@ -82,12 +84,28 @@ class _Caches:
         self.rollups = {rollup.name: counted.get(rollup.name, rollup) for rollup in ROLLUPS}
         self._lock = threading.Lock()
         self._caches: dict[TableName, TableCache] = {}
+        self._estimates: dict[TableName, tuple[RawPages, Estimate | None]] = {}
+
+    def distinct(self, name: TableName, raw: RawPages) -> Estimate | None:
+        """Return the estimate out of the sketches in `raw`, None where one cannot be read."""
+        with self._lock:
+            known = self._estimates.get(name)
+            if known is None or known[0] is not raw:
+                known = self._estimates[name] = raw, _estimated(raw)
+        return known[1]
 
     def table(self, name: TableName, raw: RawPages) -> Table:
         """Return the table of `raw`."""
         with self._lock:
             cache = self._caches.setdefault(name, TableCache(self.rollups[name[1]]))
         return cache.table(raw)
+
+
+def _estimated(raw: RawPages) -> Estimate | None:
+    try:
+        return estimate(decode_page(unpack(value)).low for value in raw.get(0, {}).values())
+    except (msgspec.MsgspecError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -116,6 +134,10 @@ class Snapshot:
     def table(self, festival: str, rollup: str) -> Table:
         """Return the totals of one rollup; raises `KeyError` for a rollup that is not declared."""
         return self._caches.table((festival, rollup), self._raw.get((festival, rollup), _NO_PAGES))
+
+    def distinct(self, festival: str, name: str) -> Estimate | None:
+        """Return how many different ones there are; None where a partition's sketch cannot be read."""
+        return self._caches.distinct((festival, name), self._raw.get((festival, name), _NO_PAGES))
 
     @property
     def festivals(self) -> frozenset[str]:
@@ -232,7 +254,7 @@ class CommittedView:
         generation, kind, festival, rollup, number = parts
         if (
             (generation, kind) != (self._generation, "page")
-            or rollup not in self._caches.rollups
+            or (rollup not in self._caches.rollups and rollup not in _DISTINCTS)
             or type(number) is not int
         ):
             return

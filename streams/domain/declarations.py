@@ -15,6 +15,7 @@ import orjson
 from streams.domain.currencies import EXPONENTS
 from streams.domain.facts import DERIVED, FACTS
 from streams.domain.rollups import ROLLUPS, Rollup
+from streams.domain.sketches import DISTINCTS, Distinct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +38,7 @@ class Declarations:
     settle_ms: int
     dedup_horizon_minutes: int
     rollups: tuple[Rollup, ...] = ROLLUPS
+    distincts: tuple[Distinct, ...] = DISTINCTS
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -61,6 +63,7 @@ class Declarations:
                 for name, derived in DERIVED.items()
                 if any(rollup.dimension == name for rollup in self.rollups)
             },
+            "distincts": [asdict(distinct) for distinct in self.distincts],
             "rollups": [{**asdict(rollup), "window": rollup.window.value} for rollup in self.rollups],
         }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from streams.domain.decoding import Columns, Decoder
 from streams.domain.duplicates import MINUTE_MS, SeenIds, hash_ids
 from streams.domain.facts import ABSENT, DERIVED, FACTS
 from streams.domain.rollups import NONE
+from streams.domain.sketches import SketchTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,6 +100,11 @@ class _Selection:
         texts = [NONE if n == ABSENT else derived.text(n) for n in found[by_appearance].tolist()]
         return Coded(ranks[codes], texts)
 
+    def texts_of(self, name: str, types: tuple[str, ...]) -> Sequence[str]:
+        """Return a text column of the events of some types."""
+        is_of_type = self._are(types)
+        return self._columns.texts[name] if is_of_type.all() else list(compress(self._columns.texts[name], is_of_type))
+
     def with_currency(self, currency: str) -> _Selection:
         """Return the events that have a currency in a field; the others do not enter a rollup of it."""
         coded = self.coded(currency)
@@ -154,13 +161,31 @@ class Ledger:
         self._rollups = {
             topic: [rollup for rollup in declarations.rollups if rollup.fact == topic] for topic in declarations.topics
         }
-        self._decoders = {topic: Decoder(FACTS[topic], _text_fields(self._rollups[topic])) for topic in self.topics}
-        self.tables = {
+        self._distincts = {
+            topic: [distinct for distinct in declarations.distincts if distinct.fact == topic]
+            for topic in declarations.topics
+        }
+        self._decoders = {
+            topic: Decoder(FACTS[topic], _text_fields(self._rollups[topic]) | {d.field for d in self._distincts[topic]})
+            for topic in self.topics
+        }
+        self.tables: dict[tuple[str, str], CellTable] = {
             (festival.id, rollup.name): CellTable(rollup, festival.end_ms - festival.start_ms)
             for festival in declarations.festivals.values()
             for rollup in declarations.rollups
             if rollup.fact in festival.facts
         }
+        self.sketches = {
+            (festival.id, distinct.name): SketchTable()
+            for festival in declarations.festivals.values()
+            for distinct in declarations.distincts
+            if distinct.fact in festival.facts and distinct.fact in declarations.topics
+        }
+
+    @property
+    def paged(self) -> dict[tuple[str, str], CellTable | SketchTable]:
+        """Return all that is kept in pages, by festival and name."""
+        return {**self.tables, **self.sketches}
 
     def apply(
         self, topic: str, values: Sequence[bytes | None], record_times_ms: Sequence[int]
@@ -247,6 +272,8 @@ class Ledger:
 
     def _fold_festival(self, festival: Festival, topic: str, columns: Columns, times_ms: Ints) -> None:
         everything = _Selection(columns, times_ms - festival.start_ms)
+        for distinct in self._distincts[topic]:
+            self.sketches[festival.id, distinct.name].fold(everything.texts_of(distinct.field, distinct.types))
         for rollup in self._rollups[topic]:
             selection = everything if rollup.currency is None else everything.with_currency(rollup.currency)
             self._fold_rollup(self.tables[festival.id, rollup.name], rollup, selection)

@@ -110,7 +110,7 @@ class PartitionProcessor:
         self.sequence += 1
         pages = [
             (PageKey(self.generation, festival, rollup, number).encode(), encode_page(page))
-            for (festival, rollup), table in self.ledger.tables.items()
+            for (festival, rollup), table in self.ledger.paged.items()
             for number, page in table.take_changed()
         ]
         if self.sequence == 1:
@@ -208,8 +208,9 @@ class PartitionProcessor:
             if key not in other:
                 _, _, festival, rollup, number = orjson.loads(key)
                 pages.append((festival, rollup, number, value))
+        tables = self.ledger.paged
         for festival, rollup, number, value in sorted(pages, key=lambda page: page[:3]):
-            self.ledger.tables[festival, rollup].load(number, decode_page(value))
+            tables[festival, rollup].load(number, decode_page(value))
 
     def _load_seen(self, restored: Restored) -> None:
         buckets: defaultdict[tuple[str, int], list[bytes]] = defaultdict(list)

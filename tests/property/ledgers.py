@@ -204,7 +204,7 @@ class Disk:
 
 def all_pages(processor: PartitionProcessor) -> dict[tuple[str, str, int], object]:
     """Return every page of a ledger."""
-    tables = processor.ledger.tables.items()
+    tables = processor.ledger.paged.items()
     return {(*name, number): page for name, table in tables for number, page in table.pages()}
 
 
@@ -217,6 +217,8 @@ def cells_of(declarations: Declarations, pages: dict[bytes, bytes]) -> dict[Cell
         if parts[1] != "page":
             continue
         _, _, festival, name, number = parts
+        if name not in rollups:
+            continue  # a sketch
         rollup, page = rollups[name], decode_page(value)
         is_whole = rollup.window is Window.FESTIVAL
         low, high = page.cells().tolist(), page.high_cells()

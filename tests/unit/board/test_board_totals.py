@@ -109,6 +109,7 @@ CONTRACT = {
         },
     },
     "recycling": {"boxes": 6, "scans": 2, "points": 222, "trees": None},
+    "distinct": {"buyers": {"estimate": 0, "low": 0, "high": 0}},
     "pace": {
         "as_of_ms": None,
         "gross_minor": None,

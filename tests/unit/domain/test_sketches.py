@@ -1,0 +1,93 @@
+"""Distinct counts: right within their bounds, whatever is added again, split, merged or restored."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.domain.declarations import Declarations
+from streams.domain.ledger import Ledger
+from streams.domain.pages import Page
+from streams.domain.sketches import DISTINCTS, SketchTable, estimate
+from tests.unit.domain.samples import box, declarations, encode, order
+
+TEXTS = [f"buyer {n}" for n in range(20_000)]
+
+
+def page_of(table: SketchTable) -> bytes:
+    """Return the sketch as its page holds it."""
+    ((number, page),) = table.pages()
+    assert number == 0
+    return page.low
+
+
+def sketch_of(*texts: str) -> bytes:
+    """Return the sketch of texts."""
+    table = SketchTable()
+    table.fold(texts)
+    return page_of(table)
+
+
+def test_the_exact_number_lies_within_the_bounds() -> None:
+    for count in (0, 1, 7, 500, 20_000):
+        found = estimate([sketch_of(*TEXTS[:count])] if count else [])
+        assert found.low <= count <= found.high
+        assert found.low <= found.count <= found.high
+        assert found.high - found.low <= 1 + count // 20
+
+
+def test_adding_again_changes_nothing_and_absent_texts_are_none() -> None:
+    once, twice = SketchTable(), SketchTable()
+    once.fold(TEXTS)
+    twice.fold([*TEXTS[:9_000], "__none__"])
+    twice.fold(TEXTS)
+    twice.fold(["__none__"])
+    assert page_of(once) == page_of(twice)
+
+
+def test_a_restored_sketch_goes_on_as_if_it_had_never_stopped() -> None:
+    for before in (3, 100, 9_000):
+        through, first, second = SketchTable(), SketchTable(), SketchTable()
+        through.fold(TEXTS)
+        first.fold(TEXTS[:before])
+        ((number, page),) = first.take_changed()
+        second.load(number, page)
+        assert not list(second.take_changed())
+        second.fold(TEXTS[before - 2 :])
+        assert estimate([page_of(second)]) == estimate([page_of(through)])
+        assert list(first.take_changed()) == []
+
+
+def test_partitions_are_merged_without_counting_anybody_twice() -> None:
+    parts = [sketch_of(*TEXTS[:12_000]), sketch_of(*TEXTS[8_000:])]
+    found = estimate(parts)
+    assert found.low <= len(TEXTS) <= found.high
+
+
+def test_what_is_no_sketch_is_refused() -> None:
+    with pytest.raises(ValueError, match="no sketch"):
+        estimate([b"\x00"])
+    with pytest.raises(ValueError, match="no page 1"):
+        SketchTable().load(1, Page((), 1, 1, b"", None))
+    smaller = bytearray(sketch_of("a"))
+    smaller[3] = 12  # log2 of the registers
+    with pytest.raises(ValueError, match="2\\^12 registers"):
+        estimate([bytes(smaller)])
+
+
+def test_the_ledger_counts_buyers_stations_and_participants_of_counted_events_only() -> None:
+    ledger = Ledger(declarations())
+    orders = [order(event_id=f"e{n}", buyer=f"b{n % 5}") for n in range(20)]
+    orders += [order(event_id="x", buyer="gone", type="order_cancelled"), order(event_id="y", buyer=None)]
+    orders += [order(event_id="z", buyer="early", ts=1)]
+    boxes = [box(event_id=f"e{n}", station=f"s{n % 3}", user=f"u{n % 7}" if n % 2 else None) for n in range(40)]
+    for topic, events in (("orders", orders), ("recycling", boxes)):
+        ledger.apply(topic, [encode(event) for event in events], [events[0]["ts"]] * len(events))
+    counts = {name: estimate([page_of(table)]).count for (_, name), table in ledger.sketches.items()}
+    assert counts == {"buyers": 5, "stations": 3, "participants": 7}
+
+
+def test_what_is_distinct_is_part_of_the_fingerprint() -> None:
+    without = Declarations(declarations().festivals, 0, 10, distincts=())
+    assert [distinct["name"] for distinct in declarations().document()["distincts"]] == [d.name for d in DISTINCTS]
+    assert without.fingerprint != Declarations(declarations().festivals, 0, 10).fingerprint
+    assert Ledger(without).sketches == {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from streams.board.screen import MINUTE_MS, Document, curve_document, ranks_document, screen_document
+from streams.board.screen import MINUTE_MS, Document, curve_document, main_of, ranks_document, screen_document
 from streams.web.source import to_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ ALIVE_MS = 1_000
 CURVE_MS = 500
 RANKS_MS = 1_000
 RANKS_SHARE = 20
-"""Ranks take at most one part in so many of the time: sorting 50,000 merchants must not slow a worker."""
+"""Ranks take at most one part in so many of a core: sorting 50,000 merchants must not slow a worker."""
+RANKS_LONGEST_MS = 5_000
 KNOWN_CURVES = 16
 """Curves that a difference can be told from; a listener with an older one gets the whole."""
 
@@ -171,9 +173,11 @@ class Channel:
         if self._curve[0] is not snapshot and now_ms >= self._curve[1]:
             self._curve = (snapshot, now_ms + CURVE_MS, self._make_curve(snapshot))
         if self._ranks[0] is not snapshot and now_ms >= self._ranks[1]:
+            began_ns = time.thread_time_ns()
             ranks = to_json(ranks_document(snapshot, festival))
-            took_ms = source.clock.monotonic_ms() - now_ms
-            self._ranks = (snapshot, now_ms + max(RANKS_MS, took_ms * RANKS_SHARE), ranks)
+            took_ms = (time.thread_time_ns() - began_ns) // 1_000_000
+            pause_ms = min(max(RANKS_MS, took_ms * RANKS_SHARE), RANKS_LONGEST_MS)
+            self._ranks = (snapshot, now_ms + pause_ms, ranks)
         self._seen = seen
         data = (self._curve[2], self._ranks[2], totals)
         ids = tuple(identity(text) for text in data)
@@ -189,7 +193,13 @@ class Channel:
     def _make_curve(self, snapshot: Snapshot) -> bytes:
         """Return the whole curve, and remember it to tell differences from."""
         start_ms = snapshot.as_counted(self._festival).start_ms
-        curve = {**curve_document(snapshot, self._festival), "start_ms": start_ms, "step_ms": MINUTE_MS}
+        fact = main_of(snapshot.as_counted(self._festival)).fact
+        curve = {
+            **curve_document(snapshot, self._festival),
+            "start_ms": start_ms,
+            "step_ms": MINUTE_MS,
+            "watermark_ms": snapshot.watermark_ms((fact,)),
+        }
         text = to_json({**curve, "from": 0})
         self._curves[identity(text)] = curve
         while len(self._curves) > KNOWN_CURVES:

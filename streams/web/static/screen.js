@@ -2,12 +2,13 @@
 
 import { ageMs, isBehind, verdict } from "./belief.js";
 import { MinuteChart, RunningChart } from "./charts.js";
+import { forecastOf, marksOf, perMinute, previousCurve } from "./compared.js";
 import { Hero } from "./hero.js";
 import { Live } from "./live.js";
 import { Numbers } from "./numbers.js";
 import { Ranks, say } from "./ranks.js";
 import { tilesOf } from "./tiles.js";
-import { WORDS } from "./words.js";
+import { labelOf, WORDS } from "./words.js";
 
 const FESTIVALS_MS = 30000;
 const ANNOUNCE_MS = 20000;
@@ -44,8 +45,7 @@ const running = new RunningChart($("running"));
 const panels = new Ranks($("ranks"));
 const live = new Live(hear, showState);
 
-const festivalOf = (id) => festivals.find((festival) => festival.id === id) || null;
-const shownFestival = () => (totals === null ? festivalOf(chosen) : festivalOf(totals.festival));
+const festivalOf = (id) => festivals.find((festival) => festival.id === id) || null;const shownFestival = () => (totals === null ? festivalOf(chosen) : festivalOf(totals.festival));
 const nameOf = (festival) => words.festivals[festival.id] || festival.name;
 const lastName = (festival) => words.previous[festival.previous.name] || festival.previous.name;
 const isMoney = () => totals.screen.main === "gross" || totals.screen.main === "paid";
@@ -101,6 +101,7 @@ function takeCurve(part) {
   if (part.from === 0 || curve === null) {
     curve = part;
   } else {
+    curve.watermark_ms = part.watermark_ms;
     for (const name of ["values", "counts"]) curve[name].splice(part.from, part[name].length, ...part[name]);
   }
   drawSoon();
@@ -252,22 +253,13 @@ function showRanks() {
       title: words.dimension[dimension] || dimension,
       rows: rows.map((row, i) => ({
         key: row.name,
-        text: labelOf(dimension, row.name),
+        text: labelOf(words, dimension, row.name),
         value: (row.at_least ? words.atLeast : "") + (row.minor === null ? numbers.short(row.count) : numbers.shortMoney(row.minor, currency)),
         share: sized[i] / most,
       })),
     };
   });
   panels.show(known.filter((panel) => panel.rows.length > 0), calm.matches);
-}
-
-function labelOf(dimension, name) {
-  if (name === "__other__") return words.other;
-  if (name === "__none__") return words.none;
-  if ((dimension === "market" || dimension === "origin") && /^[A-Z]{2}$/.test(name)) {
-    return new Intl.DisplayNames(words.locale, { type: "region" }).of(name);
-  }
-  return words.names[name] || name;
 }
 
 function showState() {
@@ -305,9 +297,9 @@ function draw() {
   const toMajor = (value) => Number(value) / scale;
   const format = (value) => (isMoney() ? numbers.sign(currencyOf()) : "") + numbers.short(value);
   const values = curve.values.map(toMajor);
-  const watermark = totals.screen.watermark_ms;
+  const watermark = curve.watermark_ms; // the curve may be older than the totals, and is open from its own time on
   const openMs = watermark === null ? null : Math.min(festival.end_ms, watermark - ((watermark - festival.start_ms) % curve.step_ms));
-  const previous = previousCurve(festival, toMajor);
+  const previous = previousCurve(totals, festival, toMajor);
   const most = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
   const hasPeak = values[most] > 0;
   const label = (hour) => `${String(hour % 24 === 0 && hour > 0 ? 24 : hour % 24).padStart(2, "0")}:00`;
@@ -322,46 +314,11 @@ function draw() {
   const last = isComparable
     ? { value: toMajor(festival.previous.total_minor), text: words.last(lastName(festival), format(toMajor(festival.previous.total_minor))) }
     : null;
-  const isEnded = watermark !== null && watermark >= festival.end_ms - 1000;
-  const forecast = isEnded ? null : forecastOf(toMajor, format);
+  const forecast = openMs === festival.end_ms ? null : forecastOf(totals, words, toMajor, format);
   say($("running-title"), words.running);
-  running.draw({ ...shared, previous, last, forecast, marks: marksOf(toMajor) });
+  const marks = marksOf(totals, toMajor).filter(([ms]) => openMs !== null && ms <= openMs + curve.step_ms);
+  running.draw({ ...shared, previous, last, forecast, marks });
   say($("running-note"), forecast === null ? "" : forecast.text);
-}
-
-function previousCurve(festival, toMajor) {
-  const points = totals.screen.main === "gross" && festival.previous ? festival.previous.curve : [];
-  if (points.length === 0) return [];
-  const all = points.map(([seconds, minor]) => [festival.start_ms + seconds * 1000, toMajor(minor)]);
-  if (all[0][0] > festival.start_ms) all.unshift([festival.start_ms, 0]);
-  if (all[all.length - 1][0] < festival.end_ms) all.push([festival.end_ms, toMajor(festival.previous.total_minor)]);
-  return all;
-}
-
-// The last edition per minute, as far as its published points tell: even between two of them.
-function perMinute(points, festival, stepMs) {
-  if (points.length < 2) return null;
-  const steps = [];
-  let piece = 0;
-  for (let ms = festival.start_ms; ms < festival.end_ms; ms += stepMs) {
-    while (piece < points.length - 2 && points[piece + 1][0] <= ms) piece += 1;
-    const [[leftMs, left], [rightMs, right]] = [points[piece], points[piece + 1]];
-    steps.push(((right - left) / (rightMs - leftMs)) * stepMs);
-  }
-  return steps;
-}
-
-function forecastOf(toMajor, format) {
-  const { forecast } = totals;
-  if (!forecast || totals.screen.main !== "gross") return null;
-  const low = forecast.low_minor ?? forecast.low ?? null;
-  const high = forecast.high_minor ?? forecast.high ?? null;
-  if (low === null || high === null) return null;
-  return { low: toMajor(low), high: toMajor(high), text: words.forecast(format(toMajor(low)), format(toMajor(high))) };
-}
-
-function marksOf(toMajor) {
-  return totals.screen.milestones.filter((one) => one.time_ms !== null).map((one) => [one.time_ms, toMajor(one.minor)]);
 }
 
 // -- festival and language -----------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ const en = {
     tmall: "Tmall", taobao: "Taobao", alipay: "Alipay", alipay_epass: "Alipay ePass", card: "Card", tmall_global: "Tmall Global",
     borderfree: "Borderfree", shoprunner: "ShopRunner", cainiao: "Cainiao", partner: "Partners", huabei: "Huabei",
     lazada: "Lazada", aliexpress: "AliExpress", kaola: "Kaola", balance: "Balance", bank: "Bank", juhuasuan: "Juhuasuan",
-    cash_on_delivery: "Cash on delivery", ele_me: "Ele.me",
+    cash_on_delivery: "Cash on delivery", ele_me: "Ele.me", sf_express: "SF Express", ems: "EMS", usps: "USPS", zto: "ZTO", yto: "YTO",
   },
   festivals: {},
   previous: {},
@@ -138,7 +138,7 @@ const zh = {
     tmall: "天猫", taobao: "淘宝", alipay: "支付宝", alipay_epass: "支付宝海外通", card: "银行卡", tmall_global: "天猫国际",
     cainiao: "菜鸟", partner: "合作伙伴", huabei: "花呗", lazada: "Lazada", aliexpress: "全球速卖通", kaola: "考拉",
     borderfree: "Borderfree", shoprunner: "ShopRunner", balance: "余额", bank: "网银", juhuasuan: "聚划算",
-    cash_on_delivery: "货到付款", ele_me: "饿了么",
+    cash_on_delivery: "货到付款", ele_me: "饿了么", sf_express: "顺丰", ems: "EMS", usps: "USPS", zto: "中通", yto: "圆通",
   },
   previous: {
     "Global Shopping Festival 2018": "2018年双11", "Singles' Day 2013": "2013年双11", "Global Shopping Festival 2013": "2013年双11",
@@ -165,3 +165,13 @@ const zh = {
 };
 
 export const WORDS = { en, zh };
+
+// How a producer's identifier is called: by our words, the region it is, or itself.
+export function labelOf(words, dimension, name) {
+  if (name === "__other__") return words.other;
+  if (name === "__none__") return words.none;
+  if ((dimension === "market" || dimension === "origin") && /^[A-Z]{2}$/.test(name)) {
+    return new Intl.DisplayNames(words.locale, { type: "region" }).of(name);
+  }
+  return words.names[name] || name.replaceAll("_", " ");
+}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streams.domain.festivals import Festival
 
 _SECOND_MS = 1_000
+_LAST_PART = 100
 KNOWN_SHAPES = ("singles-day-2013", "singles-day-2019")
 """The published days with points all over them: the error of a forecast is what they make of each other."""
 
@@ -87,15 +88,16 @@ def previous_shape(festival: Festival) -> Shape | None:
 def previous_gross_minor(festival: Festival, watermark_ms: int | None) -> int | None:
     """Return the last edition's gross at the same local time as the watermark, None where it is not known.
 
-    Between published points it is the monotone cubic that a replay follows; of an edition without curve only the end
-    is known.
+    Between published points it is the monotone cubic that a replay follows. Of an edition without curve only the total
+    is known: it stands for the last hundredth of the day too, because a watermark stays seconds short of the end where
+    no order follows.
     """
     if festival.previous is None or watermark_ms is None:
         return None
-    if watermark_ms >= festival.end_ms:
-        return festival.previous.total_minor
-    shape = previous_shape(festival)
-    return None if shape is None else floor(shape.amount_at(watermark_ms - festival.start_ms))
+    if (shape := previous_shape(festival)) is not None:
+        return floor(shape.amount_at(watermark_ms - festival.start_ms))
+    is_over = (festival.end_ms - watermark_ms) * _LAST_PART <= festival.end_ms - festival.start_ms
+    return festival.previous.total_minor if is_over else None
 
 
 @cache

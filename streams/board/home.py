@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from streams.domain.currencies import EXPONENTS, convert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from streams.domain.festivals import Festival
 
@@ -34,3 +35,23 @@ def home_amount(festival: Festival, totals_minor: Mapping[str, int]) -> HomeAmou
         elif total_minor:
             missing.append(currency)
     return HomeAmount(amount_minor, tuple(missing))
+
+
+def home_running(festival: Festival, running_minor: Mapping[str, Sequence[int]], steps: int) -> list[int]:
+    """Return `home_amount` of running totals at each of `steps` steps: the same rounding, for a whole day at once.
+
+    Currencies without a rate are left out. Whole numbers: 86,400 decimals per currency would take a second.
+    """
+    amounts = [0] * steps
+    for currency, totals in sorted(running_minor.items()):
+        rate = festival.rate_of(currency) if currency in EXPONENTS else None
+        if rate is None:
+            continue
+        digits = EXPONENTS[festival.home_currency] - EXPONENTS[currency]
+        ratio = Fraction(rate) * Fraction(10) ** digits
+        numerator, denominator = ratio.numerator, ratio.denominator
+        for i, total in enumerate(totals):
+            whole, rest = divmod(total * numerator, denominator)
+            is_up = 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1)
+            amounts[i] += whole + is_up
+    return amounts

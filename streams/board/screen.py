@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streams.board.highlights import milestones_ms, previous_gross_minor
-from streams.board.home import home_amount
-from streams.board.series import COUNTS, MONEY, Line, per_second
-from streams.board.tables import exact_cumulative, exact_sum
+from streams.board.series import COUNTS, MONEY, home_steps, per_second
+from streams.board.tables import exact_sum
 from streams.board.totals import counted_document
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ RANKS = {
     "orders": ("platform", "market", "merchant"),
     "payments": ("method", "platform", "market", "merchant"),
     "recycling": ("city", "district", "operator", "station"),
-    "parcels": ("carrier", "origin"),
+    "parcels": ("carrier",),
 }
 """Fact → dimensions that have a panel."""
 
@@ -161,29 +160,14 @@ def _previous(festival: Festival) -> Document | None:
 def curve_document(snapshot: Snapshot, festival: Festival) -> Document:
     """Return the main measure and its count per minute, money in minor units of the home currency.
 
-    Each minute is the difference of two converted running totals, so that the minutes add up to the total shown.
+    The minutes add up to the total shown.
     """
     festival = snapshot.as_counted(festival)
     main = main_of(festival)
     counts = _per_minute(per_second(snapshot, festival, COUNTS[main.count])).tolist()
-    values = _money_per_minute(snapshot, festival, MONEY[main.measure]) if main.is_money else counts
+    values = home_steps(snapshot, festival, MONEY[main.measure], MINUTE_MS) if main.is_money else counts
     return {"values": values, "counts": counts}
 
 
 def _per_minute(per_second: Numbers) -> Numbers:
     return exact_sum(per_second.reshape(-1, _SECONDS_PER_MINUTE))
-
-
-def _money_per_minute(snapshot: Snapshot, festival: Festival, line: Line) -> list[int]:
-    table = snapshot.table(festival.id, line.rollup)
-    currencies = sorted({group[-1] for group in table.totals})
-    running = {
-        currency: exact_cumulative(_per_minute(per_second(snapshot, festival, line, currency))).tolist()
-        for currency in currencies
-    }
-    minutes = (festival.end_ms - festival.start_ms) // MINUTE_MS
-    totals = [
-        home_amount(festival, {currency: sums[minute] for currency, sums in running.items()}).amount_minor
-        for minute in range(minutes)
-    ]
-    return [total - before for total, before in zip(totals, [0, *totals], strict=False)]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streams.board.tables import exact_sum
+from streams.board.home import home_running
+from streams.board.tables import exact_cumulative, exact_sum
 from streams.domain.rollups import ROLLUPS, WINDOW_MS, Rollup, Window
 from streams.errors import UsageError
 
@@ -54,19 +55,23 @@ MONEY = {
     "duty": Line("payer_by_second", ((1, "duty_minor"),)),
 }
 """Measures in minor units of the currency that is asked for."""
+HOME = {f"home_{name}": MONEY[name] for name in ("gross", "net", "paid")}
+"""Measures in minor units of the home currency, of all currencies that have a rate."""
 _ROLLUPS: dict[str, Rollup] = {rollup.name: rollup for rollup in ROLLUPS}
 
 
 def line_of(measure: str, currency: str | None) -> Line:
     """Return what to add up; raises `UsageError` for an unknown measure, or a currency missing or too much."""
-    known = COUNTS if currency is None else MONEY
+    known = COUNTS | HOME if currency is None else MONEY
     if measure in known:
         return known[measure]
+    if measure in HOME:
+        raise UsageError(f"currency: {measure} is in the home currency; leave it out")
     if measure in MONEY:
         raise UsageError(f"currency: {measure} is money, so say of which currency (currency=CNY)")
     if measure in COUNTS:
         raise UsageError(f"currency: {measure} is a count and has no currency; leave it out")
-    names = ", ".join(dict.fromkeys((*COUNTS, *MONEY)))
+    names = ", ".join(dict.fromkeys((*COUNTS, *MONEY, *HOME)))
     raise UsageError(f"measure: {measure!r} is not kept; there are {names}")
 
 
@@ -101,17 +106,39 @@ def series_document(
     festival = snapshot.as_counted(festival)
     line = line_of(measure, currency)
     step_ms = STEPS_MS[step]
-    values = per_second(snapshot, festival, line, currency)
-    steps = exact_sum(values.reshape(-1, step_ms // _WINDOW_MS))
+    if measure in HOME:
+        steps = home_steps(snapshot, festival, line, step_ms)
+    else:
+        steps = _steps(per_second(snapshot, festival, line, currency), step_ms).tolist()
     return {
         "festival": festival.id,
         "measure": measure,
         "currency": currency,
         "step_ms": step_ms,
         "start_ms": festival.start_ms,
-        "values": steps.tolist(),
+        "values": steps,
         "open_from_ms": open_from_ms(snapshot, festival, _ROLLUPS[line.rollup].fact, step_ms),
     }
+
+
+def _steps(values: Numbers, step_ms: int) -> Numbers:
+    """Return values per second added up per step."""
+    return exact_sum(values.reshape(-1, step_ms // _WINDOW_MS))
+
+
+def home_steps(snapshot: Snapshot, festival: Festival, line: Line, step_ms: int) -> list[int]:
+    """Return a line of money per step in minor units of the home currency.
+
+    Each step is the difference of two converted running totals, so that the steps add up to the total that is shown.
+    """
+    table = snapshot.table(festival.id, line.rollup)
+    running = {
+        currency: exact_cumulative(_steps(per_second(snapshot, festival, line, currency), step_ms)).tolist()
+        for currency in sorted({group[-1] for group in table.totals})
+    }
+    steps = windows_of(festival) * _WINDOW_MS // step_ms
+    totals = home_running(festival, running, steps)
+    return [total - before for total, before in zip(totals, [0, *totals], strict=False)]
 
 
 def open_from_ms(snapshot: Snapshot, festival: Festival, topic: str, step_ms: int) -> int:

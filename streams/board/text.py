@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from streams.domain.festivals import Festival
 
 
+PARCELS = ("shipped", "cleared", "delivered", "in_flight")
+BOXES = ("boxes", "scans", "points")
+
+
 def totals_text(document: dict[str, Any], festival: Festival) -> str:
     """Return the whole answer of `festival totals` without `--json`; amounts in major units."""
     parts = [_heading(document, festival), _counts(document)]
@@ -61,7 +65,22 @@ def _counts(document: dict[str, Any]) -> str:
     payments = [(f"payments {name}", f"{count:,}") for name, count in document["payments"].items()]
     names = ("duplicates", "rejected", "late", "expired", "outside")
     records = [(f"records {name}", f"{document[name]:,}") for name in names]
-    return table([*orders, *payments, *records])
+    ways = [
+        (f"parcels {name}", f"{document['parcels'][name]:,}") for name in PARCELS if any(_seen(document, "parcels"))
+    ]
+    boxes = [(name, f"{document['recycling'][name]:,}") for name in BOXES if any(_seen(document, "recycling"))]
+    distinct = [(f"different {name}", _estimate(found)) for name, found in (document["distinct"] or {}).items()]
+    return table([*orders, *payments, *ways, *boxes, *distinct, *records])
+
+
+def _seen(document: dict[str, Any], part: str) -> list[int]:
+    """Return the counts of a part of the document."""
+    return [count for count in document[part].values() if isinstance(count, int)]
+
+
+def _estimate(found: dict[str, int] | None) -> str:
+    """Return an estimate with its bounds."""
+    return "unreadable" if found is None else f"{found['estimate']:,} ({found['low']:,} to {found['high']:,})"
 
 
 def _money(money: dict[str, dict[str, int]], title: str) -> str:
@@ -116,16 +135,20 @@ def _rows(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "no rows"
     dimension = next(iter(rows[0]))
-    shown = [name for name in ("gross", "net", "paid") if name in rows[0]["home"]]
-    currency = rows[0]["home"]["currency"]
+    home = rows[0].get("home", {"currency": ""})
+    shown = [name for name in ("gross", "net", "paid") if name in home]
+    currency = home["currency"]
     counts = [name for name in ("orders", "cancelled") if name in rows[0]]
     payments = list(rows[0].get("payments", ()))
-    header = (dimension, *counts, *payments, *(f"{name} {currency}" for name in shown))
+    others = [(part, name) for part, names in (("parcels", PARCELS), ("recycling", BOXES)) for name in names]
+    others = [(part, name) for part, name in others if part in rows[0]]
+    header = (dimension, *counts, *payments, *(name for _, name in others), *(f"{name} {currency}" for name in shown))
     lines = [
         (
             ("≥ " if row.get("at_least") else "") + row[dimension],
             *(f"{row[name]:,}" for name in counts),
             *(f"{row['payments'][name]:,}" for name in payments),
+            *(f"{row[part][name]:,}" for part, name in others),
             *(amount_text(row["home"][name], currency) for name in shown),
         )
         for row in rows

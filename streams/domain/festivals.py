@@ -218,9 +218,21 @@ def _previous(reader: _Reader, home: str) -> Previous | None:
         if not isinstance(value, Mapping):
             raise TypeError(f"expected a table, found {value!r}")
         curve = tuple(sorted((int(s), to_minor(_decimal(a), home)) for s, a in value.get("curve", ())))
-        return Previous(_text(value.get("name", "previous")), to_minor(_decimal(value["total"]), home), curve)
+        total_minor = to_minor(_decimal(value["total"]), home)
+        _check_curve(curve, total_minor)
+        return Previous(_text(value.get("name", "previous")), total_minor, curve)
 
     return reader.field("previous", read) if "previous" in reader.document else None
+
+
+def _check_curve(curve: Sequence[tuple[int, int]], total_minor: int) -> None:
+    """Raise `ValueError` for a curve that no cumulative amount can have taken."""
+    amounts = [0, *(amount for _, amount in curve), total_minor]
+    seconds = [second for second, _ in curve]
+    if len(set(seconds)) < len(seconds) or min(seconds, default=0) < 0:
+        raise ValueError("a curve has one amount per second, and seconds from 0 on")
+    if amounts != sorted(amounts):
+        raise ValueError("a curve never falls, and does not exceed the total")
 
 
 def _optional_int(reader: _Reader, name: str) -> int | None:

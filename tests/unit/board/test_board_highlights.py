@@ -95,7 +95,8 @@ def test_between_published_points_the_last_edition_is_what_its_replay_sells() ->
 
 
 def test_of_an_edition_without_a_curve_only_the_end_is_known() -> None:
-    assert previous_gross_minor(DAY, DAY.end_ms - 1) is None
+    assert previous_gross_minor(DAY, DAY.end_ms - 864_001) is None
+    assert previous_gross_minor(DAY, DAY.end_ms - 864_000) == 21_350_000_000_000  # the last hundredth of the day
     assert previous_gross_minor(DAY, DAY.end_ms) == 21_350_000_000_000
     assert previous_gross_minor(DAY, None) is None
     assert previous_gross_minor(dataclasses.replace(DAY, previous=None), DAY.end_ms) is None

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.board.home import home_amount, home_running
 from streams.board.memory import MemoryLedger
 from streams.board.series import COUNTS, MONEY, series_document
+from streams.board.totals import totals_document
 from streams.board.view import CommittedView, Snapshot
+from streams.domain.festivals import Rate
 from streams.errors import UsageError
 from streams.festivals import load_festivals
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 DAY = load_festivals()["singles-day-2019"]
 START = DAY.start_ms
@@ -93,3 +105,34 @@ def test_series_beyond_64_bits_are_exact() -> None:
 def test_what_is_not_kept_is_refused(measure: str, currency: str | None, step: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         series_document(snapshot_of(some_orders()), DAY, measure, currency, step)
+
+
+@pytest.mark.parametrize("step", ["second", "minute", "hour"])
+def test_the_home_currency_adds_up_to_the_total_shown_whatever_the_step(step: str) -> None:
+    ledger = some_orders()
+    ledger.add(1, DAY, "orders_by_second", ("USD",), START + 61_000, gross_minor=10_003, coupons_minor=5)
+    ledger.add(1, DAY, "orders_by_second", ("CHF",), START, gross_minor=10**9)  # no rate: a lower bound, as everywhere
+    ledger.add(0, DAY, "payments_by_second", ("JPY",), START, paid_minor=77_777)
+    snapshot = snapshot_of(ledger)
+    home = totals_document(snapshot, DAY)["home"]
+    for name in ("gross", "net", "paid"):
+        series = series_document(snapshot, DAY, f"home_{name}", None, step)
+        assert sum(series["values"]) == home[name] > 0
+        assert len(series["values"]) == 86_400_000 // series["step_ms"]
+    until = totals_document(snapshot, DAY, at_ms=START + 59_000)["home"]["gross"]
+    assert sum(series_document(snapshot, DAY, "home_gross", None, "second")["values"][:60]) == until
+    with pytest.raises(UsageError, match="home currency"):
+        series_document(snapshot, DAY, "home_gross", "CNY")
+
+
+@given(
+    st.lists(st.integers(0, 10**22), min_size=1, max_size=4),
+    st.decimals("0.000001", "9999", places=6),
+    st.sampled_from([("CNY", "USD"), ("JPY", "KWD"), ("KWD", "JPY"), ("CNY", "JPY")]),
+)
+def test_a_running_total_is_rounded_as_a_single_one(amounts: list[int], rate: Decimal, pair: tuple[str, str]) -> None:
+    home, currency = pair
+    dated = Rate(currency, dt.date(2019, 11, 11), rate)
+    festival = dataclasses.replace(DAY, home_currency=home, rates=(dated,))
+    running = home_running(festival, {currency: amounts, "CHF": amounts}, len(amounts))
+    assert running == [home_amount(festival, {currency: amount}).amount_minor for amount in amounts]

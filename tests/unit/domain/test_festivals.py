@@ -143,3 +143,18 @@ def test_two_files_of_one_id_and_a_missing_directory_are_refused(tmp_path: Path)
 def test_one_plausible_bound_does_not_need_the_other(bounds: str) -> None:
     plausible = parse_festival(LEAST + "[plausible]\n" + bounds, "f.toml").plausible
     assert (plausible.average_order_value_minor is None) is (plausible.growth_ratio is not None)
+
+
+@pytest.mark.parametrize(
+    ("curve", "sentence"),
+    [
+        ('[[60, "5"], [60, "6"]]', "one amount per second"),
+        ('[[-1, "5"]]', "one amount per second"),
+        ('[[60, "5"], [120, "4"]]', "never falls"),
+        ('[[60, "-5"]]', "never falls"),
+        ('[[60, "10"]]', "does not exceed the total"),
+    ],
+)
+def test_a_curve_that_no_amount_can_have_taken_is_refused(curve: str, sentence: str) -> None:
+    with pytest.raises(FestivalFileError, match=sentence):
+        parse_festival(f'{LEAST}[previous]\ntotal = "9.99"\ncurve = {curve}\n', "f.toml")

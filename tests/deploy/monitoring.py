@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def alerts() -> list[Rule]:
     return [rule for rule in rules() if rule.is_alert]
 
 
+@cache
 def read(path: Path) -> Any:  # noqa: ANN401 - YAML
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 

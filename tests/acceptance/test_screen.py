@@ -131,6 +131,8 @@ async def test_the_screen_through_a_day_and_a_kill(
     browser.problems()  # those of the outage
     await watch(browser, cluster, seen, 20_000)
     if PICTURES:
+        browser.until(lambda: state(browser) == "live", "the screen is live for its picture")
+        await asyncio.sleep(0.6)  # and has its colours back
         browser.picture(Path(PICTURES) / "running.png")
     assert await cluster.ended("day") == 0
     await cluster.until_caught_up()

@@ -144,6 +144,22 @@ async def stop(client: _Client | None) -> None:
     await asyncio.sleep(0)  # aiokafka does not wait for its sockets to close, which takes a turn of the loop
 
 
+def causes_of(producer: AIOKafkaProducer, error: BaseException) -> list[BaseException]:
+    """Return `error` and what is behind it, also what the producer's sender died of: aiokafka may hide it.
+
+    Looked at, the sender's exception is not told again when its task is collected.
+    """
+    sender = producer._sender.sender_task  # noqa: SLF001 - nothing public tells what it died of
+    died_of = sender.exception() if sender is not None and sender.done() and not sender.cancelled() else None
+    causes: list[BaseException] = []
+    pending: list[BaseException | None] = [error, died_of]
+    for cause in pending:
+        if cause is not None and cause not in causes:
+            causes.append(cause)
+            pending += [cause.__cause__, cause.__context__]
+    return causes
+
+
 def _look_at(task: asyncio.Future[None]) -> None:
     # An exception nobody looks at would be logged when the task is collected.
     if task.done() and not task.cancelled() and task.exception() is not None:

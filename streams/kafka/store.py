@@ -278,15 +278,8 @@ class KafkaPartitionStore:
 
     def _is_fenced(self, error: BaseException) -> bool:
         """Return whether a newer owner is the cause, which may be hidden: aiokafka wraps what kills its sender."""
-        sender = self._producer._sender.sender_task  # noqa: SLF001 - nothing public tells what it died of
-        died_of = sender.exception() if sender is not None and sender.done() and not sender.cancelled() else None
-        causes = [error, died_of]
-        for cause in causes:
-            if cause is not None:
-                causes += [cause.__cause__, cause.__context__]
-            if isinstance(cause, ProducerFenced | InvalidProducerEpoch | FencedError):
-                return True
-        return False
+        causes = clients.causes_of(self._producer, error)
+        return any(isinstance(cause, ProducerFenced | InvalidProducerEpoch | FencedError) for cause in causes)
 
 
 def _generation_of(key: bytes) -> str | None:

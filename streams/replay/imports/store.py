@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
@@ -87,7 +87,9 @@ class ImportStore:
             await self._send(part, bad, progress)
             await self._producer.commit_transaction()
         except (KafkaError, OSError) as error:
-            if isinstance(error, ProducerFenced | InvalidProducerEpoch):
+            asyncio.get_running_loop().set_exception_handler(_leave_out_told)
+            causes = clients.causes_of(self._producer, error)
+            if any(isinstance(cause, ProducerFenced | InvalidProducerEpoch) for cause in causes):
                 raise UsageError(
                     "another process imports the same file now, or this one stood still for too long: what was sent "
                     "is committed, the same command goes on behind it"
@@ -151,6 +153,15 @@ class ImportStore:
             self._bad.setdefault(run[0], []).extend(decode_bad(value))
         else:
             self.progress = decode(value)
+
+
+def _leave_out_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what nobody has looked at, but not the failure once more.
+
+    aiokafka gives it to a future inside each batch too (`MessageBatch._drain_waiter`), out of reach from outside.
+    """
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
 
 
 def _encode_key(*parts: str | int) -> bytes:

@@ -63,6 +63,19 @@ def test_every_number_of_the_document_is_shown() -> None:
     assert ["≥", "m1", "1,234", "0", "0", "0", "0", "100.00", "93.00", "0.00"] in lines
 
 
+def test_parcels_and_boxes_have_rows_and_lines_without_money() -> None:
+    ledger = MemoryLedger(1)
+    ledger.add(0, DAY, "parcels_by_second", (), START, shipped=1_500, delivered=400)
+    ledger.add(0, DAY, "parcels_by_carrier", ("ems",), START, shipped=1_500, delivered=400)
+    view = CommittedView()
+    view.feed(ledger.drain())
+    document = totals_document(view.snapshot(), DAY, by="carrier")
+    lines = [line.split() for line in totals_text(document, DAY).splitlines()]
+    assert ["parcels", "in_flight", "1,100"] in lines
+    assert ["different", "buyers", "0", "(0", "to", "0)"] in lines
+    assert ["ems", "1,500", "0", "400", "1,100"] in lines
+
+
 def test_the_story_is_told_in_lines() -> None:
     festival = load_festivals()["singles-day-2014"]
     ledger = MemoryLedger(1)

@@ -58,6 +58,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.web.channel.TICK_SECONDS", 0)
     monkeypatch.setattr("streams.web.channel.CURVE_MS", 0)
     monkeypatch.setattr("streams.web.channel.RANKS_MS", 0)
+    monkeypatch.setattr("streams.web.channel.RANKS_SHARE", 0)
 
 
 def told(events: bytes) -> dict[str, Any]:

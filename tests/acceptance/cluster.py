@@ -23,8 +23,8 @@ from streams.board.totals import totals_document
 from streams.board.view import CommittedView, Snapshot
 from streams.festivals import load_festivals
 from streams.kafka.follower import LedgerFollower
-from streams.kafka.topics import create_topics
-from streams.replay.tally import compare, read_tally
+from streams.kafka.topics import SOURCES, create_topics
+from streams.replay.tally import DIMENSIONS, compare, read_tally
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ POLL_SECONDS = 0.1
 DEADLINE_SECONDS = 90.0
 SESSION_MS = 3_000
 """Half the default, so that a dead worker's partitions move on sooner."""
-SOURCES = ("orders", "payments")
-DIMENSIONS = ("platform", "market", "merchant", "category", "brand", "method")
 
 
 class Cluster:

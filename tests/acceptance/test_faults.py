@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 HOSTILE = ("--duplicates", "20%", "--poison", "5%", "--late", "3%", "--cancel", "2%")
-RECORDS_PER_ORDER = 2.4
-"""About: an order, its payment, their resends and bad records."""
+RECORDS_PER_ORDER = 6
+"""About: an order, its payment, three events of its parcel, their resends and bad records."""
 CRASHED = 137
 
 

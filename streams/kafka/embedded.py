@@ -330,7 +330,8 @@ _PROPERTIES = {
     # A topic that springs up by a typing error has the wrong number of partitions and the wrong clock.
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
-    "group.min.session.timeout.ms": "1000",
+    # Half of what tests of dead workers set; the broker's own default is 6 s.
+    "group.min.session.timeout.ms": "2000",
     # After a kill the controller refuses the new process until the session of the old one has ended: 13 s to come
     # back with the default of 9 s.
     "broker.session.timeout.ms": "3000",

@@ -44,7 +44,9 @@ class Commands:
         async with asyncio.timeout(900):
             while True:
                 found = self.run("totals", "--festival", "singles-day-2019")
-                if sum(found["positions"]["orders"].values()) >= orders and found["lag_records"] == 0:
+                # Before its first checkpoint a worker has no position.
+                counted = sum(found["positions"].get("orders", {}).values())
+                if counted >= orders and found["lag_records"] == 0:
                     break
                 assert not self.worker.has_ended(), self.worker.log()
                 await asyncio.sleep(1)

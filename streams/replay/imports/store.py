@@ -15,7 +15,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Self
 
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
 from streams.errors import UnreachableError, UsageError
@@ -86,10 +86,11 @@ class ImportStore:
             await self._producer.begin_transaction()
             await self._send(part, bad, progress)
             await self._producer.commit_transaction()
-        except (KafkaError, OSError) as error:
+        except (KafkaError, IllegalOperation, OSError) as error:
             asyncio.get_running_loop().set_exception_handler(_leave_out_told)
             causes = clients.causes_of(self._producer, error)
-            if any(isinstance(cause, ProducerFenced | InvalidProducerEpoch) for cause in causes):
+            # A transaction that ended by itself between two batches was fenced too: the client learned of it first.
+            if any(isinstance(cause, ProducerFenced | InvalidProducerEpoch | IllegalOperation) for cause in causes):
                 raise UsageError(
                     "another process imports the same file now, or this one stood still for too long: what was sent "
                     "is committed, the same command goes on behind it"

@@ -9,9 +9,7 @@ import json
 import logging
 import os
 import shutil
-import signal
 import sys
-import threading
 import uuid
 import webbrowser
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from streams.cli.children import Workers
 from streams.cli.live import has_display, live_totals, rows_of
 from streams.cli.options import json_option, settings_options
 from streams.cli.progress import progress
+from streams.cli.replay import stop_on_signals
 from streams.domain.rollups import ROLLUPS
 from streams.engine.clock import SystemClock
 from streams.errors import FestivalError
@@ -42,8 +41,10 @@ from streams.replay.processes import replay
 from streams.replay.scale import scaled, to_toml
 from streams.replay.sender import Sending
 from streams.replay.tally import DIMENSIONS, compare
+from streams.serving import quiet_clients
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -116,9 +117,8 @@ def command(
     With --broker, or where an embedded Kafka runs already, that one is used, with topics of this run's own. Without
     --exit it serves the screen and the metrics until Ctrl-C.
     """
-    if settings.log_level != "debug":
-        # A broker that has just started tells its clients to wait, and they tell us.
-        logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    # A broker that has just started tells its clients to wait, and they tell us.
+    quiet_clients(settings, logging.ERROR)
     festivals = load_festivals(settings.festivals_dir)
     load = festival_load(
         festivals[DEFAULT_SHAPE],
@@ -129,7 +129,7 @@ def command(
         shares=SHARES,
     )
     speed = Fraction(load.seconds) / Fraction(str(seconds))
-    with _stopping() as stop, _directory(settings) as directory, _kafka(settings, directory) as connected:
+    with stop_on_signals() as stop, _directory(settings) as directory, _kafka(settings, directory) as connected:
         if stop.is_set():
             return INTERRUPTED
         own = settings.festivals_dir or _as_small(festivals[DEFAULT_SHAPE], load, directory)
@@ -138,20 +138,6 @@ def command(
             board = LiveBoard(LedgerFollower(ready))
             demo = _Demo(ready, load_festivals(own), load, speed, processes, board, stop)
             return asyncio.run(_run(demo, is_exit=is_exit, as_json=as_json))
-
-
-@contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C and SIGTERM set: everything is taken down in order then."""
-    stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -50,10 +50,10 @@ class Finding:
 @json_option
 @settings_options
 def command(settings: Settings, workers: int | None, festival_id: str | None, *, as_json: bool) -> int:
-    """Check settings, festivals, broker, topics, partitions and permissions before the night; changes nothing.
+    """Say whether all is ready for the night, and how to mend what is not; changes nothing.
 
-    Prints what is wrong and how to mend it. Exit status: 0 ready, 1 something of the cluster is wrong, 2 settings or
-    festivals are, 3 Kafka cannot be reached. Notes do not count.
+    Looks at settings, festivals, broker, topics, partitions and permissions. Exit status: 0 ready, 1 something of the
+    cluster is wrong, 2 settings or festivals are, 3 Kafka cannot be reached. Notes do not count.
     """
     quiet_clients(settings, logging.CRITICAL)
     findings, status = [Finding("settings", "ok", _described(settings))], 0

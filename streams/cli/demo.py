@@ -27,7 +27,7 @@ from streams.cli.children import Workers
 from streams.cli.live import has_display, live_totals, rows_of
 from streams.cli.options import json_option, settings_options
 from streams.cli.progress import progress
-from streams.cli.replay import stop_on_signals
+from streams.cli.stopping import INTERRUPTED, stop_on_signals
 from streams.domain.rollups import ROLLUPS
 from streams.engine.clock import SystemClock
 from streams.errors import FestivalError
@@ -64,7 +64,6 @@ SHARES = {
 SHOW_SECONDS = 0.25
 STALL_MS = 60_000
 """Without any progress for this long after the replay, the demo gives up waiting for the workers."""
-INTERRUPTED = 130
 SPARK_MINUTES = 30
 
 
@@ -104,7 +103,7 @@ class _Demo:
 @click.option(
     "--seconds", type=click.FloatRange(min=0.1), default=20.0, show_default=True, help="How long the day takes."
 )
-@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="W")
+@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="W", help="How many.")
 @click.option("--seed", type=int, default=1, show_default=True, metavar="K", help="Same arguments, same events.")
 @click.option("--exit", "is_exit", is_flag=True, help="Leave after the audit: 0 exact, 1 not.")
 @json_option

@@ -17,6 +17,7 @@ import click
 import orjson
 
 from streams.audit.run import run_audit
+from streams.board.choice import named_festival
 from streams.board.highlights import peak
 from streams.board.live import LiveBoard
 from streams.board.totals import totals_document
@@ -26,7 +27,7 @@ from streams.cli.children import Workers
 from streams.cli.demo import SHARES
 from streams.cli.options import broker_options, json_option, web_options
 from streams.cli.progress import progress
-from streams.cli.replay import chosen_festival, stop_on_signals
+from streams.cli.stopping import INTERRUPTED, stop_on_signals
 from streams.domain.festivals import Rate, parse_festival
 from streams.engine.clock import SystemClock
 from streams.errors import FestivalError
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from streams.replay.processes import Replayed
     from streams.settings import Settings
 
-INTERRUPTED = 130
 LOOK_SECONDS = 0.25
 READY_SECONDS = 180
 STALL_MS = 60_000
@@ -125,11 +125,12 @@ def command(  # noqa: PLR0917 - click passes names
     keep: bool,
     as_json: bool,
 ) -> int:
-    """Send the first seconds of a festival, in real time and at its expected size, to topics of their own; and report.
+    """Send the first seconds of a festival, in real time, to topics of their own; count, audit, report.
 
-    The festival begins now, as ID-rehearsal, on topics, ledger and group that begin with "rehearsal." and the time,
-    counted by workers started here, beside the real ones. Its first two minutes hold the night's peak. Exit status 1
-    if a total was wrong, late, or a critical alert fired. The topics are deleted afterwards.
+    The festival begins now, as ID-rehearsal and at the size that --orders says, on topics, ledger and group that begin
+    with "rehearsal." and the time, counted by workers started here, beside the real ones. Its first two minutes hold
+    the night's peak. Exit status 1 if a total was wrong, late, or a critical alert fired. The topics are deleted
+    afterwards.
     """
     quiet_clients(settings, logging.ERROR)
     looker = None if prometheus is None else watched.Prometheus(prometheus)
@@ -163,7 +164,7 @@ def command(  # noqa: PLR0917 - click passes names
 def _chosen(settings: Settings, festival_id: str | None) -> Festival:
     festivals = load_festivals(settings.festivals_dir)
     if festival_id is not None:
-        return chosen_festival(festivals, festival_id)
+        return named_festival(festivals, festival_id)
     selling = {key: festival for key, festival in festivals.items() if "orders" in festival.facts}
     coming = coming_festival(selling, SystemClock().now_ms())
     return coming or max(selling.values(), key=lambda festival: festival.start_ms)

@@ -22,8 +22,8 @@ from aiokafka.errors import (
     for_code,
 )
 
+from streams.configuration import DAY_MS
 from streams.errors import UnreachableError, UsageError
-from streams.settings import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

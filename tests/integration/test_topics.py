@@ -13,11 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.cli.main import run
+from streams.configuration import DAY_MS
 from streams.errors import UnreachableError
 from streams.kafka import topics
 from streams.kafka.embedded import any_free_port
 from streams.kafka.topics import SOURCES, TopicsError, check_topics, create_topics, rejected_topic
-from streams.settings import DAY_MS, Settings
+from streams.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -32,5 +32,5 @@ def named_festival(festivals: Mapping[str, Festival], named: str) -> Festival:
     """Return the festival of that id; raises `UsageError` for an unknown one, listing the known ones."""
     if named not in festivals:
         known = ", ".join(sorted(festivals))
-        raise UsageError(f"festival: {named!r} is not known; there are {known} (others come with --festivals DIR)")
+        raise UsageError(f"festival {named!r} is not known; there are {known} (others come with --festivals DIR)")
     return festivals[named]

@@ -97,7 +97,12 @@ class _Rehearsal:
 @click.command("rehearse")
 @click.option("--festival", "festival_id", metavar="ID", help="What to rehearse; default: the coming festival.")
 @click.option(
-    "--orders", type=int, default=1_000_000, show_default=True, metavar="N", help="Expected of the whole day."
+    "--orders",
+    type=click.IntRange(min=1),
+    default=1_000_000,
+    show_default=True,
+    metavar="N",
+    help="Expected of the whole day.",
 )
 @click.option(
     "--seconds", type=click.FloatRange(1, 86_400), default=120.0, show_default=True, help="From its start on."
@@ -132,7 +137,7 @@ def command(  # noqa: PLR0917 - click passes names
     the night's peak. Exit status 1 if a total was wrong, late, or a critical alert fired. The topics are deleted
     afterwards.
     """
-    quiet_clients(settings, logging.ERROR)
+    quiet_clients(settings, logging.CRITICAL)  # what goes wrong is told once, by the command
     looker = None if prometheus is None else watched.Prometheus(prometheus)
     if looker is not None:
         looker.query("vector(1)")

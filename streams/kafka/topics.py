@@ -24,6 +24,7 @@ from aiokafka.errors import (
 
 from streams.configuration import DAY_MS
 from streams.errors import UnreachableError, UsageError
+from streams.kafka import clients
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -145,7 +146,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
             await admin.start()
             yield admin
         except (KafkaConnectionError, TimeoutError) as error:
-            raise UnreachableError(f"Kafka at {settings.bootstrap_servers} cannot be reached: {error}") from error
+            raise clients.cannot_reach(settings, error) from error
         except KafkaError as error:
             raise UnreachableError(f"Kafka at {settings.bootstrap_servers} refuses to answer: {error}") from error
     finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streams.board.highlights import milestones_ms, previous_gross_minor
+from streams.board.highlights import milestones_ms, previous_by_minute, previous_gross_minor
 from streams.board.series import COUNTS, MONEY, home_steps, per_second
 from streams.board.tables import exact_sum
 from streams.board.totals import counted_document
@@ -154,7 +154,8 @@ def _previous(festival: Festival) -> Document | None:
     if previous is None:
         return None
     curve = [list(point) for point in previous.curve]
-    return {"name": previous.name, "total_minor": previous.total_minor, "curve": curve}
+    by_minute = list(previous_by_minute(festival))
+    return {"name": previous.name, "total_minor": previous.total_minor, "curve": curve, "by_minute": by_minute}
 
 
 def curve_document(snapshot: Snapshot, festival: Festival) -> Document:

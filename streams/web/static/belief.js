@@ -1,6 +1,8 @@
 // Whether the numbers may be believed, and if not, why. Pure: what is known goes in, a verdict comes out.
 
 export const STALE_MS = 5000;
+const QUIET_MS = 10000;
+const LAST_MS = 600000;
 
 // Whether `next` lies before what is shown: a server that is still catching up must not turn a total back.
 export function isBehind(next, shown) {
@@ -14,6 +16,16 @@ export function isBehind(next, shown) {
 export function ageMs(alive, heardAt, now) {
   if (alive === null || alive.fresh_ms === null) return null;
   return Math.max(0, alive.now_ms - alive.fresh_ms) + (now - heardAt);
+}
+
+// Whether the day is over as far as anybody can tell: its last minutes were seen, all of Kafka is counted, and nothing
+// has come for a while, long after its end. Event time alone stops at the last order, short of midnight.
+export function isOver(totals, alive, festival) {
+  const at = totals.screen.watermark_ms;
+  if (at === null || at >= festival.end_ms) return at !== null;
+  if (alive === null || !totals.complete || totals.lag_records !== 0 || totals.committed_ms === null) return false;
+  const quietSince = Math.max(totals.committed_ms, festival.end_ms);
+  return at >= festival.end_ms - LAST_MS && alive.now_ms - quietSince >= QUIET_MS;
 }
 
 // {state: "live" | "waiting" | "doubtful", text}

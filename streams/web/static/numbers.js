@@ -1,5 +1,7 @@
 // Numbers as each language groups them. Whatever is rounded is rounded down: nothing shows more than was committed.
 
+const EXACT_BELOW = 10000;
+
 export class Numbers {
   constructor(locale) {
     this.locale = locale;
@@ -19,6 +21,7 @@ export class Numbers {
   }
 
   short(value) {
+    if (value < EXACT_BELOW) return this.format({ maximumSignificantDigits: 4 }).format(value);
     return this.format({ notation: "compact", compactDisplay: "short", maximumSignificantDigits: 4 }).format(value);
   }
 

@@ -1,8 +1,7 @@
 // The big screen: puts together what the stream tells, what language it is wanted in, and whether it may be believed.
 
-import { ageMs, isBehind, verdict } from "./belief.js";
-import { MinuteChart, RunningChart } from "./charts.js";
-import { forecastOf, marksOf, perMinute, previousCurve } from "./compared.js";
+import { ageMs, isBehind, isOver, verdict } from "./belief.js";
+import { DayCharts } from "./day.js";
 import { Hero } from "./hero.js";
 import { Live } from "./live.js";
 import { Numbers } from "./numbers.js";
@@ -13,7 +12,6 @@ import { labelOf, WORDS } from "./words.js";
 const FESTIVALS_MS = 30000;
 const ANNOUNCE_MS = 20000;
 const CHART_MS = 400;
-const FAR = 20; // the last edition, so many times larger, would make this one a line on the floor
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -35,21 +33,30 @@ let ranks = null;
 let alive = null;
 let heardAt = 0;
 let isCatchingUp = false;
+let isEnded = false;
 let drawnAt = 0;
 let isDrawingDue = false;
 let heroShape = "";
 
 const hero = new Hero(paintHero);
-const minutes = new MinuteChart($("minutes"));
-const running = new RunningChart($("running"));
+const charts = new DayCharts($);
 const panels = new Ranks($("ranks"));
 const live = new Live(hear, showState);
 
-const festivalOf = (id) => festivals.find((festival) => festival.id === id) || null;const shownFestival = () => (totals === null ? festivalOf(chosen) : festivalOf(totals.festival));
-const nameOf = (festival) => words.festivals[festival.id] || festival.name;
+const festivalOf = (id) => festivals.find((festival) => festival.id === id) || null;
+const shownFestival = () => (totals === null ? festivalOf(chosen) : festivalOf(totals.festival));
+
+// A festival's name in words; a scale behind it ("…, 1 : 50,000") stays.
+function nameOf(festival) {
+  const [, name, scale] = /^(.*?)(, 1 : [\d,]+)?$/.exec(festival.name);
+  return (words.festivals[name] || name) + (scale ?? "").replace(", ", words.comma);
+}
+
 const lastName = (festival) => words.previous[festival.previous.name] || festival.previous.name;
 const isMoney = () => totals.screen.main === "gross" || totals.screen.main === "paid";
 const currencyOf = () => totals.home.currency;
+
+const scaleOf = () => (isMoney() ? 10 ** numbers.digitsOf(currencyOf()) : 1);
 
 function mainValue() {
   const { main } = totals.screen;
@@ -72,6 +79,7 @@ function hear(name, document) {
   if (name === "alive") {
     alive = document;
     heardAt = performance.now();
+    tellTheEnd();
   } else if (name === "totals") {
     takeTotals(document);
   } else if (name === "curve") {
@@ -94,6 +102,15 @@ function takeTotals(next) {
   if (isNew) hero.set(value); else hero.rise(value);
   showTotals();
   if (isNew) showRanks();
+  drawSoon();
+}
+
+// Only time tells that a day is over, no total does.
+function tellTheEnd() {
+  const festival = totals === null ? null : shownFestival();
+  if (festival === null || isOver(totals, alive, festival) === isEnded) return;
+  isEnded = !isEnded;
+  showPace(festival);
   drawSoon();
 }
 
@@ -153,13 +170,12 @@ function showTotals() {
   say($("count-label"), words.count[screen.count]);
   say($("rate-label"), words.rate[screen.count]);
   say($("hero-spoken"), mainText(mainValue(), "whole"));
-  say($("compact"), mainText(mainValue(), "long"));
+  say($("compact"), mainValue() >= words.sayFrom * scaleOf() ? mainText(mainValue(), "long") : "");
   const missing = isMoney() ? totals.home.missing : [];
   const warnings = [missing.length ? words.bound(missing.join(", ")) : "", implausible()].filter(Boolean);
   $("bound").hidden = warnings.length === 0;
   say($("bound"), warnings.join(" · "));
   say($("count"), numbers.whole(countValue()));
-  say($("rate"), screen.rate_per_second >= 100 ? numbers.whole(screen.rate_per_second) : numbers.decimal(screen.rate_per_second));
   say($("peak"), screen.peak.count ? numbers.whole(screen.peak.count) : "–");
   say($("records"), words.records(numbers.whole(totals.duplicates), numbers.whole(totals.rejected), numbers.whole(totals.late)));
   say($("ledger"), words.ledger(totals.ledger));
@@ -170,7 +186,7 @@ function showTotals() {
   say($("versus"), versus(festival));
   const title = `${mainText(mainValue(), "short")} · ${nameOf(festival)}`;
   if (document.title !== title) document.title = title;
-  showClock(festival);
+  showPace(festival);
   showMilestones(festival);
   showTiles(festival);
 }
@@ -199,13 +215,16 @@ function implausible() {
   return outside.map(([check]) => words.implausible[check] || check).join(" · ");
 }
 
-function showClock(festival) {
-  const at = totals.screen.watermark_ms;
+// The festival's own time, and how fast it goes. A day that is over has no pace.
+function showPace(festival) {
+  const { watermark_ms: at, rate_per_second: rate } = totals.screen;
   const { start_ms: start, end_ms: end, timezone } = festival;
-  if (at === null || at < start) say($("clock"), `${numbers.date(start, timezone)} · ${words.notStarted}`);
-  else if (at >= end - 1000) say($("clock"), `${numbers.date(start, timezone)} · ${words.ended}`);
-  else say($("clock"), `${numbers.date(at, timezone)} · ${numbers.time(at, timezone)}`);
+  const hasBegun = at !== null && at >= start;
+  isEnded = isOver(totals, alive, festival);
+  const time = isEnded ? words.ended : hasBegun ? numbers.time(Math.min(at, end - 1), timezone) : words.notStarted;
+  say($("clock"), `${numbers.date(hasBegun ? Math.min(at, end - 1) : start, timezone)} · ${time}`);
   say($("zone"), timezone.replace("_", " "));
+  say($("rate"), isEnded || rate === 0 ? numbers.whole(0) : rate >= 100 ? numbers.whole(rate) : numbers.decimal(rate));
 }
 
 function showMilestones(festival) {
@@ -220,6 +239,11 @@ function showMilestones(festival) {
     if (item.className !== (isReached ? "is-reached" : "")) item.className = isReached ? "is-reached" : "";
     say(item.children[0], numbers.shortMoney(milestone.minor, currencyOf()));
     say(item.children[1], isReached ? timeOfDay(milestone.time_ms, festival) : words.notYet);
+    // The next one fills from the one before.
+    const before = i > 0 ? milestones[i - 1].minor : 0;
+    const isNext = !isReached && (i === 0 || milestones[i - 1].time_ms !== null);
+    const share = isNext ? (Number(totals.home.gross) - before) / (milestone.minor - before) : 0;
+    item.style.setProperty("--share", Math.min(Math.max(share, 0), 1).toFixed(3));
   });
 }
 
@@ -293,32 +317,7 @@ function drawSoon() {
 function draw() {
   const festival = shownFestival();
   if (totals === null || curve === null || festival === null || document.hidden) return;
-  const scale = isMoney() ? 10 ** numbers.digitsOf(currencyOf()) : 1;
-  const toMajor = (value) => Number(value) / scale;
-  const format = (value) => (isMoney() ? numbers.sign(currencyOf()) : "") + numbers.short(value);
-  const values = curve.values.map(toMajor);
-  const watermark = curve.watermark_ms; // the curve may be older than the totals, and is open from its own time on
-  const openMs = watermark === null ? null : Math.min(festival.end_ms, watermark - ((watermark - festival.start_ms) % curve.step_ms));
-  const previous = previousCurve(totals, festival, toMajor);
-  const most = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
-  const hasPeak = values[most] > 0;
-  const label = (hour) => `${String(hour % 24 === 0 && hour > 0 ? 24 : hour % 24).padStart(2, "0")}:00`;
-  const shared = { values, festival, stepMs: curve.step_ms, openMs, format, label };
-  minutes.draw({ ...shared, previous: perMinute(previous, festival, curve.step_ms), peak: hasPeak ? [most] : null });
-  const peakText = hasPeak ? words.peakAt(format(values[most]), numbers.time(festival.start_ms + most * curve.step_ms, festival.timezone).slice(0, 5)) : "";
-  const openText = openMs !== null && openMs >= festival.start_ms && openMs < festival.end_ms ? words.open : "";
-  say($("minutes-title"), `${words.main[totals.screen.main]} · ${isMoney() ? words.perMinute.money : words.perMinute.count}`);
-  say($("minutes-note"), [peakText, openText, minutes.isRoot ? words.rootScale : ""].filter(Boolean).join(" · "));
-  const done = values.reduce((sum, value) => sum + value, 0);
-  const isComparable = festival.previous && totals.screen.main === "gross" && done * FAR >= toMajor(festival.previous.total_minor);
-  const last = isComparable
-    ? { value: toMajor(festival.previous.total_minor), text: words.last(lastName(festival), format(toMajor(festival.previous.total_minor))) }
-    : null;
-  const forecast = openMs === festival.end_ms ? null : forecastOf(totals, words, toMajor, format);
-  say($("running-title"), words.running);
-  const marks = marksOf(totals, toMajor).filter(([ms]) => openMs !== null && ms <= openMs + curve.step_ms);
-  running.draw({ ...shared, previous, last, forecast, marks });
-  say($("running-note"), forecast === null ? "" : forecast.text);
+  charts.draw(totals, curve, festival, isEnded, words, numbers);
 }
 
 // -- festival and language -----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // Whether the numbers may be believed, and if not, why. Pure: what is known goes in, a verdict comes out.
 
 export const STALE_MS = 5000;
+const SILENT_MS = 2500;
 const QUIET_MS = 10000;
 const LAST_MS = 600000;
 
@@ -42,6 +43,8 @@ export function verdict({ totals, alive, heardAt, lostAt, isCatchingUp, now }, w
   const age = ageMs(alive, heardAt, now);
   if (age === null) return { state: "waiting", text: words.nothing };
   if (age > STALE_MS) {
+    // It speaks every second: whoever is silent for longer cannot tell who else is.
+    if (now - heardAt > SILENT_MS) return { state: "doubtful", text: words.silentServer(seconds(now - heardAt)) };
     const silence = alive.contacted_ms === null ? 0 : alive.now_ms - alive.contacted_ms + (now - heardAt);
     if (silence > STALE_MS) return { state: "doubtful", text: words.silentKafka(seconds(silence)) };
     const lag = totals.lag_records;

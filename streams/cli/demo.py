@@ -23,6 +23,7 @@ from streams.audit.run import run_audit
 from streams.board.live import LiveBoard
 from streams.board.screen import curve_document
 from streams.board.totals import totals_document
+from streams.cli.catching_up import LOOK_SECONDS, StalledError, catch_up
 from streams.cli.children import Workers
 from streams.cli.live import has_display, live_totals, rows_of
 from streams.cli.options import json_option, settings_options
@@ -30,7 +31,6 @@ from streams.cli.progress import progress
 from streams.cli.stopping import INTERRUPTED, stop_on_signals
 from streams.domain.rollups import ROLLUPS
 from streams.engine.clock import SystemClock
-from streams.errors import FestivalError
 from streams.festivals import load_festivals
 from streams.kafka import address
 from streams.kafka.embedded import EmbeddedKafka
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from streams.board.view import Snapshot
     from streams.domain.festivals import Festival
     from streams.replay.load import Load
     from streams.replay.processes import Replayed
@@ -61,16 +60,7 @@ SHARES = {
     "cancel": Decimal("0.01"),
 }
 """Few enough not to disturb the picture, enough to be seen told apart."""
-SHOW_SECONDS = 0.25
-STALL_MS = 60_000
-"""Without any progress for this long after the replay, the demo gives up waiting for the workers."""
 SPARK_MINUTES = 30
-
-
-class StalledError(FestivalError):
-    """The workers have stopped getting ahead."""
-
-    exit_status = 3
 
 
 @dataclass(frozen=True)
@@ -211,7 +201,7 @@ async def _run(demo: _Demo, *, is_exit: bool, as_json: bool) -> int:
         click.echo(f"serving {' '.join(demo.workers.urls)} until Ctrl-C", err=True)
         while not demo.stop.is_set():
             demo.workers.check()
-            await asyncio.sleep(SHOW_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
         return 1 if problems else 0
     finally:
         demo.stop.set()
@@ -228,9 +218,15 @@ async def _replay(demo: _Demo) -> Replayed:
             while not replaying.done():
                 demo.workers.check()
                 _show(demo, show, "")
-                await asyncio.wait([replaying], timeout=SHOW_SECONDS)
+                await asyncio.wait([replaying], timeout=LOOK_SECONDS)
             done = await replaying
-            await _catch_up(demo, done, show)
+            await catch_up(
+                demo.board,
+                demo.workers,
+                done,
+                demo.stop,
+                lambda behind: _show(demo, show, "replay done" if behind else "all counted"),
+            )
             return done
     finally:
         if not replaying.done():
@@ -238,35 +234,8 @@ async def _replay(demo: _Demo) -> Replayed:
         await asyncio.gather(replaying, return_exceptions=True)
 
 
-async def _catch_up(demo: _Demo, done: Replayed, show: Callable[..., None]) -> None:
-    """Return once the committed totals cover everything that was acknowledged."""
-    clock = SystemClock()
-    behind, since_ms = -1, clock.monotonic_ms()
-    while not demo.stop.is_set():
-        demo.workers.check()
-        snapshot = demo.board.snapshot()
-        now_behind = _records_behind(snapshot, done)
-        _show(demo, show, "replay done" if now_behind else "all counted")
-        if not now_behind and snapshot.is_complete:
-            return
-        if now_behind != behind:
-            behind, since_ms = now_behind, clock.monotonic_ms()
-        elif clock.monotonic_ms() - since_ms > STALL_MS:
-            raise StalledError(f"{behind:,} records are not counted, and nothing has moved for {STALL_MS // 1000} s")
-        await asyncio.sleep(SHOW_SECONDS)
-
-
 def _show(demo: _Demo, show: Callable[..., None], note: str) -> None:
     show(demo.document(), _watermark_ms(demo), note, demo.orders_over_the_day())
-
-
-def _records_behind(snapshot: Snapshot, done: Replayed) -> int:
-    positions = snapshot.positions()
-    return sum(
-        max(0, end - positions.get(topic, {}).get(int(partition), 0))
-        for topic, ends in done.tally["end_offsets"].items()
-        for partition, end in ends.items()
-    )
 
 
 def _watermark_ms(demo: _Demo) -> int | None:

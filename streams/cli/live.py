@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
 
-from streams.domain.currencies import EXPONENTS
+from streams.board.text import amount_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,23 +23,15 @@ BARS = " ▁▂▃▄▅▆▇█"
 BAR_STEPS = len(BARS) - 1
 
 
-def amount(minor: int, currency: str) -> str:
-    """Return minor units as a grouped decimal with the currency's digits."""
-    digits = EXPONENTS[currency]
-    whole, rest = divmod(abs(minor), 10**digits)
-    sign = "-" if minor < 0 else ""
-    return f"{sign}{whole:,}.{rest:0{digits}}" if digits else f"{sign}{whole:,}"
-
-
 def rows_of(document: Mapping[str, Any], festival: Festival) -> list[tuple[str, str]]:
     """Return what a person wants to see of a totals document: names and values."""
     rows = [("orders", f"{document['orders']:,}"), ("cancelled", f"{document['cancelled']:,}")]
     for currency, money in document["money"].items():
-        rows += [(f"{name} {currency}", amount(money.get(name, 0), currency)) for name in ("gross", "net", "paid")]
+        rows += [(f"{name} {currency}", amount_text(money.get(name, 0), currency)) for name in ("gross", "net", "paid")]
     home = document["home"]
     if set(document["money"]) - {festival.home_currency}:
         bound = " at least" if home["missing"] else ""
-        rows.append((f"gross in {home['currency']}{bound}", amount(home["gross"], home["currency"])))
+        rows.append((f"gross in {home['currency']}{bound}", amount_text(home["gross"], home["currency"])))
     rows += [(f"payments {name}", f"{count:,}") for name, count in document["payments"].items()]
     names = ("duplicates", "rejected", "late", "expired", "outside")
     rows += [(name, f"{document[name]:,}") for name in names if document[name]]

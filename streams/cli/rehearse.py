@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import logging
+import re
 import tempfile
 import threading
 from fractions import Fraction
@@ -21,7 +22,8 @@ from streams.board.choice import named_festival
 from streams.board.highlights import peak
 from streams.board.live import LiveBoard
 from streams.board.totals import totals_document
-from streams.cli import watched
+from streams.cli import rehearsal_report, watched
+from streams.cli.catching_up import LOOK_SECONDS, catch_up
 from streams.cli.check import coming_festival
 from streams.cli.children import Workers
 from streams.cli.demo import SHARES
@@ -41,22 +43,15 @@ from streams.replay.sender import Sending
 from streams.serving import quiet_clients
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from streams.audit.result import AuditResult
-    from streams.board.view import Snapshot
     from streams.domain.festivals import Festival
     from streams.replay.load import Load
     from streams.replay.processes import Replayed
     from streams.settings import Settings
 
-LOOK_SECONDS = 0.25
 READY_SECONDS = 180
-STALL_MS = 60_000
-SLIP_P99_MS = 1_000
-"""Sent later than this, the load was not the one asked for."""
-FRESH_SECONDS = 10.0
-"""The freshness that deploy/prometheus/thresholds.toml promises (`fresh_within_seconds`)."""
 SECOND_MS = 1_000
 
 
@@ -112,7 +107,7 @@ class _Rehearsal:
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="That send.")
 @click.option("--lead", type=click.IntRange(1, 3_600), default=20, show_default=True, help="Seconds before it begins.")
 @click.option("--prometheus", metavar="URL", help="Report the alerts that fired there.")
-@click.option("--keep", is_flag=True, help="Leave the rehearsal's topics there.")
+@click.option("--keep", is_flag=True, help="Leave the rehearsal's topics there, and say how to ask them.")
 @json_option
 @web_options
 @broker_options
@@ -140,7 +135,7 @@ def command(  # noqa: PLR0917 - click passes names
     quiet_clients(settings, logging.CRITICAL)  # what goes wrong is told once, by the command
     looker = None if prometheus is None else watched.Prometheus(prometheus)
     if looker is not None:
-        looker.query("vector(1)")
+        looker.query("1")
     original = _chosen(settings, festival_id)
     partitions = partitions or _partitions(settings)
     start_ms = (SystemClock().now_ms() // SECOND_MS + lead) * SECOND_MS
@@ -149,12 +144,12 @@ def command(  # noqa: PLR0917 - click passes names
     # Its day is not over: what the broker would reject as ahead of its clock is not sent before its time.
     day = dataclasses.replace(original, start_ms=festival.start_ms, end_ms=festival.end_ms)
     load = festival_load(day, day.end_ms, orders=orders, partitions=partitions, shares=SHARES)
-    with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="festival-rehearsal-") as own:
-        folder = Path(own) / "festivals"
+    with stop_on_signals() as stop, kept_or_not(settings, own_prefix, keep=keep) as own:
+        folder = own / "festivals"
         folder.mkdir()
         (folder / "rehearsal.toml").write_text(to_toml(festival), encoding="utf-8")
-        connected = dataclasses.replace(settings, prefix=own_prefix, festivals_dir=folder, data_dir=Path(own))
-        with Workers(connected, Path(own), workers) as children:
+        connected = dataclasses.replace(settings, prefix=own_prefix, festivals_dir=folder, data_dir=own)
+        with Workers(connected, own, workers) as children:
             board = LiveBoard(LedgerFollower(connected))
             rehearsal = _Rehearsal(
                 connected, original, festival, load, seconds, processes, children, board, stop
@@ -162,8 +157,20 @@ def command(  # noqa: PLR0917 - click passes names
             report = asyncio.run(_run(rehearsal, looker, keep=keep))
     if report is None:
         return INTERRUPTED
-    click.echo(orjson.dumps(report).decode() if as_json else _text(report))
+    click.echo(orjson.dumps(report).decode() if as_json else rehearsal_report.text(report))
     return 1 if report["problems"] else 0
+
+
+@contextlib.contextmanager
+def kept_or_not(settings: Settings, name: str, *, keep: bool) -> Iterator[Path]:
+    """Give a directory for the festival's file and the workers' logs; it stays where the topics stay."""
+    if keep:
+        kept = settings.data_dir.absolute() / "rehearsals" / name
+        kept.mkdir(parents=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="festival-rehearsal-") as own:
+        yield Path(own)
 
 
 def _chosen(settings: Settings, festival_id: str | None) -> Festival:
@@ -234,7 +241,9 @@ async def _run(rehearsal: _Rehearsal, looker: watched.Prometheus | None, *, keep
         await asyncio.to_thread(rehearsal.workers.stop)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        if not keep:
+        if keep:
+            tell_kept(rehearsal.settings)
+        else:
             await _delete(rehearsal.settings, made.created)
 
 
@@ -286,26 +295,9 @@ def _look(rehearsal: _Rehearsal) -> None:
 async def _catch_up(rehearsal: _Rehearsal, done: Replayed) -> None:
     """Return once the committed totals cover everything that was acknowledged."""
     clock = SystemClock()
-    began_ms = since_ms = clock.monotonic_ms()
-    before = -1
-    while not rehearsal.stop.is_set() and (behind := _behind(rehearsal.board.snapshot(), done)):
-        rehearsal.workers.check()
-        _look(rehearsal)
-        if behind != before:
-            before, since_ms = behind, clock.monotonic_ms()
-        elif clock.monotonic_ms() - since_ms > STALL_MS:
-            raise NotReadyError(f"{behind:,} records are not counted, and nothing has moved for {STALL_MS // 1000} s")
-        await asyncio.sleep(LOOK_SECONDS)
+    began_ms = clock.monotonic_ms()
+    await catch_up(rehearsal.board, rehearsal.workers, done, rehearsal.stop, lambda _: _look(rehearsal))
     rehearsal.seen.caught_up_after_ms = clock.monotonic_ms() - began_ms
-
-
-def _behind(snapshot: Snapshot, done: Replayed) -> int:
-    positions = snapshot.positions()
-    return sum(
-        max(0, end - positions.get(topic, {}).get(int(partition), 0))
-        for topic, ends in done.tally["end_offsets"].items()
-        for partition, end in ends.items()
-    )
 
 
 def _report(
@@ -339,49 +331,17 @@ def _report(
         "is_scraped": is_seen,
         "audit": {"exact": audit.is_exact, "records": audit.records, "cells": audit.compared_cells},
     }
-    report["problems"] = problems(report)
+    report["problems"] = rehearsal_report.problems(report)
     return report
 
 
-def problems(report: Mapping[str, Any]) -> list[str]:
-    """Return what the night must not look like, each with what to look at."""
-    found = []
-    if not report["audit"]["exact"]:
-        found.append("the audit counted something else: run it again with --keep, and `festival audit` on its topics")
-    if report["counted_orders"] != report["orders"]:
-        found.append(f"{report['orders']:,} orders were sent and {report['counted_orders']:,} counted")
-    if report["slip_ms"]["p99"] > SLIP_P99_MS:
-        slip = report["slip_ms"]["p99"]
-        found.append(f"the load was sent late (99 % within {slip:,} ms): more --processes, or another machine to send")
-    delay = report["delay_seconds"]["p99"]
-    if delay is None or delay > FRESH_SECONDS:
-        found.append(f"1 % of the records took longer than {FRESH_SECONDS:.0f} s to be counted: more workers")
-    found += [f"alert {a['name']} fired" for a in report["alerts"] or () if a["severity"] == "critical"]
-    if report["is_scraped"] is False:
-        found.append("Prometheus does not scrape the rehearsal's workers: put their addresses into targets/workers.yml")
-    return found
-
-
-def _text(report: Mapping[str, Any]) -> str:
-    delay, slip = report["delay_seconds"], report["slip_ms"]
-    alerts = report["alerts"]
-    rows = [
-        ("rehearsed", f"{report['festival']} for {report['seconds']:.0f} s, {report['workers']} workers here"),
-        ("sent", f"{report['orders']:,} orders, {report['records']:,} records: {report['records_per_second']:,}/s"),
-        ("peak", f"{report['peak_orders_per_second']:,} orders/s"),
-        ("slip", f"99 % within {slip['p99']:,} ms, at most {slip['max']:,} ms"),
-        ("delay", f"half within {_bound(delay['p50'])}, 99 % within {_bound(delay['p99'])}"),
-        ("lag", f"at most {report['lag_records']['max']:,} records, gone {report['caught_up_after_ms']:,} ms after"),
-        ("audit", f"{'exact' if report['audit']['exact'] else 'NOT exact'}, {report['audit']['cells']:,} cells"),
-    ]
-    if alerts is not None:
-        rows.append(("alerts", ", ".join(sorted({alert["name"] for alert in alerts})) or "none fired"))
-    rows += [("PROBLEM", problem) for problem in report["problems"]]
-    return "\n".join(f"{name:<9}  {value}" for name, value in rows)
-
-
-def _bound(seconds: float | None) -> str:
-    return "more than the histogram tells" if seconds is None else f"{seconds:g} s"
+def tell_kept(settings: Settings) -> None:
+    """Say how to ask a rehearsal that was kept, and how to delete it."""
+    broker, folder = settings.bootstrap_servers, settings.festivals_dir
+    place = f"--broker {broker} --prefix {settings.prefix} --festivals {folder}"
+    delete = f"kafka-topics.sh --bootstrap-server {broker} --delete --topic '{re.escape(settings.prefix)}.*'"
+    for line in (f"kept: festival totals {place}", f"kept: festival audit {place}", f"delete it with: {delete}"):
+        click.echo(line, err=True)
 
 
 async def _delete(settings: Settings, topics: tuple[str, ...]) -> None:

@@ -209,7 +209,10 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequence
     if missing := [spec.name for spec in specs if spec.name not in found]:
         problems.append(f"missing: {', '.join(missing)}. Create them with: {_topics_command(settings)}")
     if len(set(found.values())) > 1:
-        counts = ", ".join(f"{name} {count}" for name, count in found.items())
+        by_count: dict[int, list[str]] = {}
+        for name in sorted(found):
+            by_count.setdefault(found[name], []).append(name)
+        counts = "; ".join(f"{count} have {', '.join(names)}" for count, names in sorted(by_count.items()))
         problems.append(
             f"unequal numbers of partitions: {counts}. Partition p of all topics is counted together, so all need "
             "the same number: create those anew that are wrong, or start beside them with another --prefix."

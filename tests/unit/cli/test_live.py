@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from streams.cli.live import LINE_EVERY_SHOWS, amount, has_display, live_totals, rows_of, sparkline
+from streams.cli.live import LINE_EVERY_SHOWS, has_display, live_totals, rows_of, sparkline
 from streams.festivals import load_festivals
+
+if TYPE_CHECKING:
+    import pytest
 
 DAY = load_festivals()["singles-day-2019"]
 
@@ -28,20 +29,6 @@ def document(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         "complete": True,
         "lag_records": 0,
     } | changed
-
-
-@pytest.mark.parametrize(
-    ("minor", "currency", "told"),
-    [
-        (26_840_000_000_000, "CNY", "268,400,000,000.00"),
-        (5, "USD", "0.05"),
-        (-150, "USD", "-1.50"),
-        (1234, "JPY", "1,234"),
-        (1_500, "KWD", "1.500"),
-    ],
-)
-def test_money_is_told_in_major_units_with_the_digits_of_its_currency(minor: int, currency: str, told: str) -> None:
-    assert amount(minor, currency) == told
 
 
 def test_what_did_not_happen_is_not_told() -> None:

@@ -47,6 +47,8 @@ FAULTS_LIMIT = 3
 """Fetches of damaged bytes in a row before the log itself is taken as damaged."""
 DELAY_SAMPLES = 8
 """Record times looked at per batch for the delay: a batch of a catch-up spans minutes."""
+GROUP_OFFSETS_MS = 5_000
+"""Between two checkpoints that carry the group's offsets, which cost as much as everything else in one."""
 FENCED_SESSIONS = 1.5
 """Session timeouts to wait after a fence: if the group had dealt the partition anew, it would have told us by then."""
 
@@ -86,6 +88,7 @@ class Ownership:
         self._chores: set[asyncio.Task[None]] = set()
         self._uncommitted: list[tuple[int, int]] = []
         """Record time and number of records applied since the last cut, sampled."""
+        self._group_due_ms = 0
         self._attempts = 0
         self._verdict: HeldError | None = None
         self._faults: dict[str, int] = {}
@@ -279,12 +282,15 @@ class Ownership:
 
     async def _checkpoint(self, processor: PartitionProcessor, store: PartitionStore) -> None:
         """Make what changed durable; counting goes on meanwhile."""
-        checkpoint = processor.cut()
-        if checkpoint is None:
-            return
-        span, self._uncommitted = self._uncommitted, []
         clock, status = self.counting.clock, self.counting.status
         started_ms = clock.monotonic_ms()
+        tells_group = started_ms >= self._group_due_ms or not self._is_counting
+        checkpoint = processor.cut(tells_group=tells_group)
+        if checkpoint is None:
+            return
+        if tells_group:
+            self._group_due_ms = started_ms + GROUP_OFFSETS_MS
+        span, self._uncommitted = self._uncommitted, []
         await store.commit(checkpoint)
         elapsed_ms, now_ms = clock.monotonic_ms() - started_ms, clock.now_ms()
         cursor = decode_cursor(checkpoint.cursor[1])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from streams.domain.festivals import Festival
 
 FESTIVALS = load_festivals()
+HOUR_MS = 3_600_000
 
 
 class Hall:
@@ -28,7 +29,7 @@ class Hall:
         self.festival = festival
         self.ledger = MemoryLedger(partitions)
         self.view = CommittedView()
-        self.clock = ManualClock(festival.start_ms)
+        self.clock = ManualClock(festival.start_ms - HOUR_MS)
         self.ends = {festival.facts[0]: dict.fromkeys(range(partitions), 0)}
         self.is_loaded = True
         self.is_answering = True

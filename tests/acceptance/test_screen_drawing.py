@@ -134,11 +134,18 @@ def test_before_the_first_order_the_last_edition_waits(browser: Browser) -> None
         (last,) = corners(browser, "running", ".previous")
         assert DAY.previous is not None
         assert last[-1][1] == pytest.approx(DAY.previous.total_minor / 100, abs=near(browser))
-        hints = "return [...document.querySelectorAll('.hint')].map((hint) => hint.textContent)"
-        assert browser.run(hints) == ["The line begins with the first event"] * 2
+        assert browser.text("countdown") == "begins in 00:01:00"
         assert "not begun" in browser.text("clock")
         assert browser.text("hero") == "¥0"
         assert browser.problems() == []
+
+
+def test_an_empty_chart_says_what_it_waits_for(browser: Browser) -> None:
+    with Hall(FESTIVALS["cardboard-day-2019"]) as hall:
+        hall.commit(hall.festival.start_ms - MINUTE_MS)
+        browser.driver.get(f"{hall.url}?lang=en&festival={hall.festival.id}")
+        hints = "return [...document.querySelectorAll('.hint')].map((hint) => hint.textContent)"
+        browser.until(lambda: browser.run(hints) == ["The line begins with the first event"] * 2, "both charts")
 
 
 def test_paper_has_the_numbers_on_a_white_ground(browser: Browser, hall: Hall, tmp_path: Path) -> None:

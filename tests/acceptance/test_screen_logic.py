@@ -89,6 +89,11 @@ VERDICTS = {
         "doubtful",
         "Incomplete: a partition stands still or cannot be read",
     ),
+    "no ledger": (
+        known(totals=totals(complete=False, screen={"partitions": {"committed": 0, "all": 0}})),
+        "waiting",
+        "Nothing is counted yet",
+    ),
     "a ledger without anything": (known(alive=alive(fresh_ms=None)), "waiting", "Nothing is counted yet"),
     "5 s old is not too old": (known(alive=alive(fresh_ms=NOW_MS - 4_400)), "live", "Live: committed and complete"),
     "older than 5 s": (known(alive=alive(fresh_ms=NOW_MS - 4_500)), "doubtful", "Nothing committed for 5 s"),
@@ -228,6 +233,22 @@ def test_whatever_is_rounded_is_rounded_down(page: Page, locale: str, expression
 def test_the_hero_is_grouped_as_its_language_groups(page: Page, locale: str, value: int, shown: str) -> None:
     parts = page(f"new numbers.Numbers({locale!r}).heroParts(given[0])", value)
     assert "".join(f"[{text}]" if is_unit else text for text, is_unit in parts) == shown
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "english", "chinese"),
+    [
+        (1, "00:00:01", "00:00:01"),
+        (3_723_000, "01:02:03", "01:02:03"),
+        (86_400_000, "1 day 00:00:00", "1天 00:00:00"),
+        (3 * 86_400_000 - 1, "3 days 00:00:00", "3天 00:00:00"),
+    ],
+)
+def test_a_countdown_reaches_zero_with_the_start_and_not_before(
+    page: Page, left_ms: int, english: str, chinese: str
+) -> None:
+    assert page("new numbers.Numbers('en').duration(given[0])", left_ms) == english
+    assert page("new numbers.Numbers('zh-CN').duration(given[0])", left_ms) == chinese
 
 
 @pytest.mark.parametrize("top", [1, 7, 11.5, 4_200, 153_000, 268_400_000_000])

@@ -37,8 +37,9 @@ export function verdict({ totals, alive, heardAt, lostAt, isCatchingUp, now }, w
   if (isCatchingUp) return { state: "doubtful", text: words.behind };
   if (alive !== null && !alive.loaded) return { state: "doubtful", text: words.reading };
   const { committed, all } = totals.screen.partitions;
+  if (all === 0) return { state: "waiting", text: words.nothing };
   if (!totals.complete) {
-    return { state: "doubtful", text: committed < all || all === 0 ? words.incomplete(committed, all) : words.held };
+    return { state: "doubtful", text: committed < all ? words.incomplete(committed, all) : words.held };
   }
   const age = ageMs(alive, heardAt, now);
   if (age === null) return { state: "waiting", text: words.nothing };

@@ -144,7 +144,7 @@ export class MinuteChart extends Chart {
       this.add("polyline", { class: "line", points: points.join(" ") });
     }
     this.drawOpen(values, known, at);
-    if (own === 0) this.hint(drawing.hint);
+    if (top === 0) this.hint(drawing.hint);
     if (drawing.peak !== null) {
       const i = drawing.peak;
       this.add("circle", { class: "peak", cx: at(i + 0.5), cy: this.y(values[i]), r: this.unit * 0.28 });
@@ -185,7 +185,7 @@ export class RunningChart extends Chart {
     if (drawing.previous.length > 1) line("previous", drawing.previous);
     else if (last !== null) line("previous", [[festival.start_ms, last], [festival.end_ms, last]]);
     if (forecast && now[0] < festival.end_ms) this.drawForecast(forecast, now, point, line);
-    if (sum === 0) this.hint(drawing.hint);
+    if (top === 0) this.hint(drawing.hint);
     const floor = this.bottom.toFixed(1);
     this.add("polygon", { class: "area", points: `${point(running[0])} ${running.map(point).join(" ")} ${this.x(now[0]).toFixed(1)},${floor}` });
     this.add("polyline", { class: "line", points: running.map(point).join(" ") });

@@ -87,6 +87,15 @@ export class Numbers {
     return new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
   }
 
+  // 3 days 04:05:06; up, as a countdown is: nothing has begun before it is at zero.
+  duration(ms) {
+    const seconds = Math.ceil(ms / 1000);
+    const days = Math.floor(seconds / 86400);
+    const clock = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60].map((part) => String(Math.floor(part)).padStart(2, "0"));
+    const counted = this.format({ style: "unit", unit: "day", unitDisplay: "long", maximumFractionDigits: 0 }).format(days);
+    return (days > 0 ? `${counted} ` : "") + clock.join(":");
+  }
+
   date(ms, timeZone) {
     return new Intl.DateTimeFormat(this.locale, { timeZone, day: "numeric", month: "short", year: "numeric" }).format(ms);
   }

@@ -12,6 +12,7 @@ import { labelOf, WORDS } from "./words.js";
 const FESTIVALS_MS = 30000;
 const ANNOUNCE_MS = 20000;
 const CHART_MS = 400;
+const LEAST_PERCENT = 0.1;
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -79,7 +80,7 @@ function hear(name, document) {
   if (name === "alive") {
     alive = document;
     heardAt = performance.now();
-    tellTheEnd();
+    tellTime();
   } else if (name === "totals") {
     takeTotals(document);
   } else if (name === "curve") {
@@ -105,13 +106,13 @@ function takeTotals(next) {
   drawSoon();
 }
 
-// Only time tells that a day is over, no total does.
-function tellTheEnd() {
+// Only time tells how long a day is to come, and that it is over; no total does.
+function tellTime() {
   const festival = totals === null ? null : shownFestival();
-  if (festival === null || isOver(totals, alive, festival) === isEnded) return;
-  isEnded = !isEnded;
+  if (festival === null) return;
+  const wasEnded = isEnded;
   showPace(festival);
-  drawSoon();
+  if (isEnded !== wasEnded) drawSoon();
 }
 
 function takeCurve(part) {
@@ -172,9 +173,7 @@ function showTotals() {
   say($("hero-spoken"), mainText(mainValue(), "whole"));
   say($("compact"), mainValue() >= words.sayFrom * scaleOf() ? mainText(mainValue(), "long") : "");
   const missing = isMoney() ? totals.home.missing : [];
-  const warnings = [missing.length ? words.bound(missing.join(", ")) : "", implausible()].filter(Boolean);
-  $("bound").hidden = warnings.length === 0;
-  say($("bound"), warnings.join(" · "));
+  say($("bound"), [missing.length ? words.bound(missing.join(", ")) : "", implausible()].filter(Boolean).join(" · "));
   say($("count"), numbers.whole(countValue()));
   say($("peak"), screen.peak.count ? numbers.whole(screen.peak.count) : "–");
   say($("records"), words.records(numbers.whole(totals.duplicates), numbers.whole(totals.rejected), numbers.whole(totals.late)));
@@ -203,7 +202,8 @@ function versus(festival) {
   if (before !== null && before > 0) {
     return growth(100 * (now / before - 1), festival);
   }
-  return words.versusTotal(numbers.decimal(100 * now / previous.total_minor), lastName(festival));
+  const percent = 100 * now / previous.total_minor;
+  return percent < LEAST_PERCENT ? "" : words.versusTotal(numbers.decimal(percent), lastName(festival));
 }
 
 function growth(percent, festival) {
@@ -219,11 +219,13 @@ function implausible() {
 function showPace(festival) {
   const { watermark_ms: at, rate_per_second: rate } = totals.screen;
   const { start_ms: start, end_ms: end, timezone } = festival;
-  const hasBegun = at !== null && at >= start;
+  const hasBegun = (at !== null && at >= start) || countValue() > 0;
   isEnded = isOver(totals, alive, festival);
-  const time = isEnded ? words.ended : hasBegun ? numbers.time(Math.min(at, end - 1), timezone) : words.notStarted;
-  say($("clock"), `${numbers.date(hasBegun ? Math.min(at, end - 1) : start, timezone)} · ${time}`);
+  const time = isEnded ? words.ended : hasBegun ? numbers.time(Math.min(Math.max(at, start), end - 1), timezone) : words.notStarted;
+  say($("clock"), `${numbers.date(start, timezone)} · ${time}`);
   say($("zone"), timezone.replace("_", " "));
+  const toGo = alive === null || hasBegun ? 0 : start - alive.now_ms;
+  say($("countdown"), toGo > 0 ? words.beginsIn(numbers.duration(toGo)) : "");
   say($("rate"), isEnded || rate === 0 ? numbers.whole(0) : rate >= 100 ? numbers.whole(rate) : numbers.decimal(rate));
 }
 
@@ -296,9 +298,9 @@ function showState() {
   say(place, text);
   if (totals === null) return;
   const age = ageMs(alive, heardAt, now);
-  say($("fresh"), age === null ? words.freshUnknown : words.fresh(words.seconds(numbers.decimal(age / 1000))));
+  say($("fresh"), age === null || totals.committed_ms === null ? words.freshUnknown : words.fresh(words.seconds(numbers.decimal(age / 1000))));
   const { committed, all } = totals.screen.partitions;
-  say($("partitions"), words.partitions(numbers.whole(committed), numbers.whole(all)));
+  say($("partitions"), all === 0 ? "" : words.partitions(numbers.whole(committed), numbers.whole(all)));
   say($("lag"), totals.lag_records === null ? "" : words.lag(totals.lag_records && numbers.whole(totals.lag_records)));
 }
 

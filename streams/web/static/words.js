@@ -7,6 +7,7 @@ const en = {
   language: "Language",
   festivalTime: "Festival time",
   notStarted: "not begun",
+  beginsIn: (duration) => `begins in ${duration}`,
   ended: "ended",
   main: {
     gross: "Gross merchandise value", paid: "Paid with ePass and others", boxes: "Boxes returned", shipped: "Parcels sent",
@@ -96,6 +97,7 @@ const zh = {
   language: "语言",
   festivalTime: "当地时间",
   notStarted: "尚未开始",
+  beginsIn: (duration) => `距开始还有 ${duration}`,
   ended: "已结束",
   main: { gross: "成交总额", paid: "支付总额", boxes: "回收纸箱", shipped: "发出包裹" },
   count: { orders: "订单数", captured: "支付笔数", boxes: "纸箱数", shipped: "包裹数" },

@@ -100,7 +100,7 @@ async def catch_up(bench: Bench, events: int, count: int) -> Run:
                 if half is None and (counted := sum(positions.by_partition.values())) >= events // 2:
                     half = time.time_ns() // 1_000_000, counted
             end = sampler.samples[-1]
-        began = sampler.at(min(_restored_ms(log) for _, log in running))
+        began = sampler.at(min(restored_ms(log) for _, log in running))
     used = [sample for sample in sampler.samples if began.time_ms <= sample.time_ms <= end.time_ms]
     assert half is not None, "all is more than half"
     middle = sampler.at(half[0])
@@ -115,7 +115,7 @@ async def catch_up(bench: Bench, events: int, count: int) -> Run:
     )
 
 
-def _restored_ms(log: Path) -> int:
+def restored_ms(log: Path) -> int:
     """Return when a worker's first partition was restored; far in the future where none was."""
     found = RESTORED.search(log.read_text("utf-8"))
     if found is None:

@@ -17,11 +17,13 @@ from tests.benchmarks.measures import percentile
 from tests.benchmarks.topics import Bench, fresh_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     from streams.domain.curves import Int64s
     from streams.replay.counting import Acknowledged
     from streams.replay.events import Events
+    from streams.replay.tally import Tally
 
 LOOK_SECONDS = 0.02
 WARM_UP_SECONDS = 5
@@ -34,24 +36,43 @@ Seen = tuple[int, int, int]
 class SteadySender(Sender):
     """Sends orders at a constant rate, and remembers where and when the broker put them."""
 
-    def __init__(self, bench: Bench, per_second: int, seed: int) -> None:
+    def __init__(self, bench: Bench, per_second: int, seed: int, shares: Mapping[str, Decimal] | None = None) -> None:
         """Prepare a day of so many orders that its mean is `per_second`; `seed` keeps their ids apart from other runs'.
 
-        Sent from the day's noon on, so that time in the festival passes about as fast as on the clock.
+        Sent from the day's noon on, so that time in the festival passes about as fast as on the clock. `shares` are
+        those of a load, by name.
         """
         clock = SystemClock()
-        day = load_festivals()[DEFAULT_SHAPE]
+        festivals = load_festivals()
         orders, count = per_second * DAY_SECONDS, bench.partitions
-        load = festival_load(day, clock.now_ms(), orders=orders, partitions=count, seed=seed, facts=("orders",))
-        super().__init__(load, range(count), Sending(bench.settings, (), compression="lz4"), clock)
+        load = festival_load(
+            festivals[DEFAULT_SHAPE],
+            clock.now_ms(),
+            orders=orders,
+            partitions=count,
+            seed=seed,
+            facts=("orders",),
+            shares=shares,
+        )
+        counted = tuple(festivals.values()) if shares is not None else ()
+        super().__init__(load, range(count), Sending(bench.settings, counted, compression="lz4"), clock)
         self._per_second = per_second
         self._first = self._timeline.next_number = load.plan.number_at(DAY_SECONDS * 1000 // 2)
-        self._counter = self  # type: ignore[assignment] # a tally is not wanted, its input is
+        self._truth = self._counter if shares is not None else None
+        """A tally costs as much as sending; without shares nobody asks for it."""
+        self._counter = self  # type: ignore[assignment] # it is told what was acknowledged, and tells the truth
         self.taken: list[Acknowledged] = []
 
-    def add(self, events: Events, batches: Sequence[Acknowledged]) -> None:  # noqa: ARG002 - a counter's signature
+    def add(self, events: Events, batches: Sequence[Acknowledged]) -> None:
         """Remember the acknowledged batches."""
         self.taken += batches
+        if self._truth is not None:
+            self._truth.add(events, batches)
+
+    def tally(self) -> Tally:
+        """Return the tally."""
+        assert self._truth is not None, "no shares, no tally"
+        return self._truth.tally()
 
     async def _next_step(self, started_ms: int) -> Int64s:
         await asyncio.sleep(TICK_MS / 1000)

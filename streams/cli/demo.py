@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -23,7 +25,7 @@ from streams.audit.run import run_audit
 from streams.board.live import LiveBoard
 from streams.board.screen import curve_document
 from streams.board.totals import totals_document
-from streams.cli.catching_up import LOOK_SECONDS, StalledError, catch_up
+from streams.cli.catching_up import LOOK_SECONDS, STALL_MS, StalledError, catch_up
 from streams.cli.children import Workers
 from streams.cli.live import has_display, live_totals, rows_of
 from streams.cli.options import json_option, settings_options
@@ -45,7 +47,7 @@ from streams.serving import quiet_clients
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from streams.domain.festivals import Festival
@@ -118,6 +120,7 @@ def command(
         shares=SHARES,
     )
     speed = Fraction(load.seconds) / Fraction(str(seconds))
+    click.echo(f"{load.orders:,} orders of 11 November 2019 in {seconds:g} s, on Apache Kafka", err=True)
     with stop_on_signals() as stop, _directory(settings) as directory, _kafka(settings, directory) as connected:
         if stop.is_set():
             return INTERRUPTED
@@ -184,11 +187,13 @@ async def _run(demo: _Demo, *, is_exit: bool, as_json: bool) -> int:
     """Create the topics, start the workers, replay, wait, audit, print."""
     await create_topics(demo.settings, DEFAULT_PARTITIONS)
     demo.workers.start()
-    click.echo(f"the screen: {demo.workers.urls[0]}   metrics: {demo.workers.urls[0]}metrics", err=True)
-    if not is_exit and sys.stderr.isatty() and has_display():
-        webbrowser.open(demo.workers.urls[0])
     following = asyncio.create_task(demo.board.run())
     try:
+        await _until(demo, functools.partial(_is_served, demo.workers.urls[0]), "no worker answers")
+        click.echo(f"the screen: {demo.workers.urls[0]}   metrics: {demo.workers.urls[0]}metrics", err=True)
+        if not is_exit and sys.stderr.isatty() and has_display():
+            webbrowser.open(demo.workers.urls[0])
+        await _until(demo, functools.partial(_is_counting, demo.board), "no worker counts")
         done = await _replay(demo)
         if demo.stop.is_set():
             return INTERRUPTED
@@ -207,6 +212,33 @@ async def _run(demo: _Demo, *, is_exit: bool, as_json: bool) -> int:
         demo.stop.set()
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def _until(demo: _Demo, is_so: Callable[[], Awaitable[bool]], what_else: str) -> None:
+    """Return once `is_so`, or when stopped: who opens the screen finds it, and sees the day from its first second."""
+    clock = SystemClock()
+    since_ms = clock.monotonic_ms()
+    while not demo.stop.is_set() and not await is_so():
+        demo.workers.check()
+        if clock.monotonic_ms() - since_ms > STALL_MS:
+            raise StalledError(f"{what_else} after {STALL_MS // 1000} s")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _is_served(url: str) -> bool:
+    """Return whether somebody listens there."""
+    address = urlsplit(url)
+    try:
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _is_counting(board: LiveBoard) -> bool:
+    """Return whether each partition has been taken over."""
+    return board.snapshot().is_complete
 
 
 async def _replay(demo: _Demo) -> Replayed:

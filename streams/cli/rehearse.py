@@ -35,6 +35,7 @@ from streams.engine.clock import SystemClock
 from streams.errors import FestivalError
 from streams.festivals import load_festivals
 from streams.kafka.follower import LedgerFollower
+from streams.kafka.permissions import inspect_cluster
 from streams.kafka.topics import DEFAULT_PARTITIONS, TopicsError, check_topics, create_topics, open_admin
 from streams.replay.load import festival_load, load_curves
 from streams.replay.processes import replay
@@ -56,7 +57,7 @@ SECOND_MS = 1_000
 
 
 class NotReadyError(FestivalError):
-    """The rehearsal's workers did not begin to count, or stopped."""
+    """The rehearsal's workers cannot count, did not begin to, or Kafka did not take the load."""
 
     exit_status = 3
 
@@ -216,6 +217,7 @@ async def _run(rehearsal: _Rehearsal, looker: watched.Prometheus | None, *, keep
     made = await create_topics(rehearsal.settings, rehearsal.load.partitions)
     following = asyncio.create_task(rehearsal.board.run())
     try:
+        await _check_permissions(rehearsal.settings)
         rehearsal.workers.start()
         urls = rehearsal.workers.urls
         click.echo(f"topics begin with {rehearsal.settings.prefix}; the screen: {urls[0]}", err=True)
@@ -245,6 +247,18 @@ async def _run(rehearsal: _Rehearsal, looker: watched.Prometheus | None, *, keep
             tell_kept(rehearsal.settings)
         else:
             await _delete(rehearsal.settings, made.created)
+
+
+async def _check_permissions(settings: Settings) -> None:
+    """Raise `NotReadyError` for what the workers may not do: they would wait for it to be allowed."""
+    cluster = await inspect_cluster(settings)
+    if cluster.lacks:
+        lacking = "; ".join(f"{', '.join(lack.operations)} on {lack.resource} {lack.name}" for lack in cluster.lacks)
+        names = settings.prefix.partition("rehearsal.")
+        raise NotReadyError(
+            f"not allowed: {lacking}. A rehearsal's workers need what workers need (docs/operations.md) on names that "
+            f"begin with {names[0]}{names[1]}: kafka-acls.sh --add ... --resource-pattern-type prefixed"
+        )
 
 
 async def _begin(rehearsal: _Rehearsal) -> None:

@@ -104,6 +104,7 @@ def live_totals(festival: Festival, stream: TextIO | None = None) -> Iterator[Ca
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     with Live(console=Console(file=stream), refresh_per_second=4) as live:
 
@@ -115,8 +116,9 @@ def live_totals(festival: Festival, stream: TextIO | None = None) -> Iterator[Ca
             for place, (name, value) in enumerate((*rows_of(document, festival), *story_of(document, festival))):
                 table.add_row(name, value, style="bold" if place == 0 else "")
             if day:
-                table.add_row("the day", sparkline(day))
-                table.add_row("", hours(len(day)), style="dim")
+                # To the left, as the day goes: to the right like numbers they would begin at its end.
+                table.add_row("the day", Text(sparkline(day), justify="left"))
+                table.add_row("", Text(hours(len(day)), justify="left"), style="dim")
             live.update(table)
 
         yield show

@@ -190,9 +190,10 @@ async def _run(demo: _Demo, *, is_exit: bool, as_json: bool) -> int:
     following = asyncio.create_task(demo.board.run())
     try:
         await _until(demo, functools.partial(_is_served, demo.workers.urls[0]), "no worker answers")
-        click.echo(f"the screen: {demo.workers.urls[0]}   metrics: {demo.workers.urls[0]}metrics", err=True)
+        screen = f"{demo.workers.urls[0]}?festival={demo.festival.id}"
+        click.echo(f"the screen: {screen}   metrics: {demo.workers.urls[0]}metrics", err=True)
         if not is_exit and sys.stderr.isatty() and has_display():
-            webbrowser.open(demo.workers.urls[0])
+            webbrowser.open(screen)
         await _until(demo, functools.partial(_is_counting, demo.board), "no worker counts")
         done = await _replay(demo)
         if demo.stop.is_set():

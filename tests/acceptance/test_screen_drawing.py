@@ -140,6 +140,24 @@ def test_before_the_first_order_the_last_edition_waits(browser: Browser) -> None
         assert browser.problems() == []
 
 
+def test_a_page_that_chose_no_festival_follows_the_one_that_begins(browser: Browser) -> None:
+    """The latest known one is shown until something is counted: nobody should look at its zero for ever."""
+    with Hall(FESTIVALS["singles-day-2019"]) as hall:
+        hall.commit(hall.festival.start_ms - MINUTE_MS)
+        browser.driver.get(f"{hall.url}?lang=en")
+        browser.until(lambda: browser.text("hero-label") == "Boxes returned", "the latest of all, which has nothing")
+        hall.sell(700_00, hall.festival.start_ms)
+        hall.commit(hall.festival.start_ms + 6_000)
+        tell = "return document.getElementById('festivals').value"
+
+        def is_followed() -> bool:
+            hall.clock.advance(1_000)  # the server speaks once a second of its own clock
+            return bool(browser.text("hero") == "¥700" and browser.run(tell) == hall.festival.id)
+
+        browser.until(is_followed, "the one that is counted")
+        assert "festival=" not in browser.driver.current_url
+
+
 def test_an_empty_chart_says_what_it_waits_for(browser: Browser) -> None:
     with Hall(FESTIVALS["cardboard-day-2019"]) as hall:
         hall.commit(hall.festival.start_ms - MINUTE_MS)

@@ -1,7 +1,30 @@
-// What a day's curve is shown against: the last edition, the forecast, the milestones. Pure.
+// What a day is shown against: the last edition, the forecast, the milestones. Pure.
 
 const MINUTE_MS = 60000;
 const FAR = 20; // the last edition, so many times larger, would make this one a line on the floor
+
+const LEAST_PERCENT = 0.1;
+
+export const lastName = (festival, words) => words.previous[festival.previous.name] || festival.previous.name;
+
+// How the day stands against the last edition: when it passed all of it, and by how much it is ahead at the same time.
+export function versus(totals, festival, words, numbers) {
+  const { previous } = festival;
+  if (previous === null || totals.screen.main !== "gross") return "";
+  const name = lastName(festival, words);
+  const growth = (percent) => words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), name);
+  const pace = totals.pace ?? {};
+  const said = pace.passed_ms ? [words.passed(name, numbers.timeOfDay(pace.passed_ms, festival))] : [];
+  if (typeof pace.growth_ratio === "number") said.push(growth(100 * pace.growth_ratio));
+  if (said.length > 0) return said.join(" · ");
+  const percent = 100 * Number(totals.home.gross) / previous.total_minor;
+  return percent < LEAST_PERCENT ? "" : words.versusTotal(numbers.decimal(percent), name);
+}
+
+export function implausible(totals, words) {
+  const outside = Object.entries(totals.implausible ?? {}).filter(([, isOutside]) => isOutside);
+  return outside.map(([check]) => words.implausible[check] || check).join(" · ");
+}
 
 // The last edition as running totals, [[ms, value]], one a minute; empty where only its end is known.
 export function previousCurve(totals, festival, toMajor) {

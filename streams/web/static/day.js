@@ -1,7 +1,7 @@
 // The day's two charts and their legends: what is drawn of a curve, and against what.
 
 import { MinuteChart, RunningChart } from "./charts.js";
-import { forecastOf, isComparable, marksOf, perMinute, previousCurve } from "./compared.js";
+import { forecastOf, isComparable, lastName, marksOf, perMinute, previousCurve } from "./compared.js";
 import { say } from "./ranks.js";
 
 const clock = (hour) => `${String(hour % 24 === 0 && hour > 0 ? 24 : hour % 24).padStart(2, "0")}:00`;
@@ -31,7 +31,7 @@ export class DayCharts {
     const scale = isMoney ? 10 ** numbers.digitsOf(currency) : 1;
     const toMajor = (value) => Number(value) / scale;
     const format = (value) => (isMoney ? numbers.sign(currency) : "") + numbers.short(value);
-    const name = festival.previous ? words.previous[festival.previous.name] || festival.previous.name : "";
+    const name = festival.previous ? lastName(festival, words) : "";
     const values = curve.values.map(toMajor);
     // The curve may be older than the totals, and is open from its own time on.
     const closedMs = isEnded ? festival.end_ms : curve.watermark_ms;

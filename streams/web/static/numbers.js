@@ -87,6 +87,11 @@ export class Numbers {
     return new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
   }
 
+  // The end of a day is 24:00:00, not the first second of the next.
+  timeOfDay(ms, festival) {
+    return ms === festival.end_ms ? "24:00:00" : this.time(ms, festival.timezone);
+  }
+
   // 3 days 04:05:06; up, as a countdown is: nothing has begun before it is at zero.
   duration(ms) {
     const seconds = Math.ceil(ms / 1000);

@@ -1,6 +1,7 @@
 // The big screen: puts together what the stream tells, what language it is wanted in, and whether it may be believed.
 
 import { ageMs, isBehind, isOver, verdict } from "./belief.js";
+import { implausible, versus } from "./compared.js";
 import { DayCharts } from "./day.js";
 import { Hero } from "./hero.js";
 import { Live } from "./live.js";
@@ -10,9 +11,9 @@ import { tilesOf } from "./tiles.js";
 import { labelOf, WORDS } from "./words.js";
 
 const FESTIVALS_MS = 30000;
+const BEGUN_MS = 2000;
 const ANNOUNCE_MS = 20000;
 const CHART_MS = 400;
-const LEAST_PERCENT = 0.1;
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -27,6 +28,8 @@ let words = WORDS[language];
 let numbers = new Numbers(words.locale);
 
 let festivals = [];
+let askedAt = 0; // for the festivals
+let usual = null; // the festival that the server shows by itself
 let chosen = query.get("festival");
 let totals = null;
 let curve = null;
@@ -45,7 +48,7 @@ const panels = new Ranks($("ranks"));
 const live = new Live(hear, showState);
 
 const festivalOf = (id) => festivals.find((festival) => festival.id === id) || null;
-const shownFestival = () => (totals === null ? festivalOf(chosen) : festivalOf(totals.festival));
+const shownFestival = () => (totals === null ? festivalOf(chosen ?? usual) : festivalOf(totals.festival));
 
 // A festival's name in words; a scale behind it ("…, 1 : 50,000") stays.
 function nameOf(festival) {
@@ -53,7 +56,6 @@ function nameOf(festival) {
   return (words.festivals[name] || name) + (scale ?? "").replace(", ", words.comma);
 }
 
-const lastName = (festival) => words.previous[festival.previous.name] || festival.previous.name;
 const isMoney = () => totals.screen.main === "gross" || totals.screen.main === "paid";
 const currencyOf = () => totals.home.currency;
 
@@ -110,6 +112,8 @@ function takeTotals(next) {
 function tellTime() {
   const festival = totals === null ? null : shownFestival();
   if (festival === null) return;
+  // Nobody has chosen this one: another may have begun.
+  if (chosen === null && countValue() === 0 && performance.now() - askedAt > BEGUN_MS) void loadFestivals();
   const wasEnded = isEnded;
   showPace(festival);
   if (isEnded !== wasEnded) drawSoon();
@@ -126,12 +130,14 @@ function takeCurve(part) {
 }
 
 async function loadFestivals() {
+  askedAt = performance.now();
   try {
     const answer = await fetch("api/festivals");
     if (!answer.ok) return;
     const known = await answer.json();
     festivals = known.festivals;
-    if (chosen === null) chosen = known.shown;
+    usual = known.shown;
+    if (chosen === null && totals !== null && totals.festival !== usual) openStream();
     showFestivals();
     if (totals !== null) showTotals();
     drawSoon();
@@ -173,7 +179,7 @@ function showTotals() {
   say($("hero-spoken"), mainText(mainValue(), "whole"));
   say($("compact"), mainValue() >= words.sayFrom * scaleOf() ? mainText(mainValue(), "long") : "");
   const missing = isMoney() ? totals.home.missing : [];
-  say($("bound"), [missing.length ? words.bound(missing.join(", ")) : "", implausible()].filter(Boolean).join(" · "));
+  say($("bound"), [missing.length ? words.bound(missing.join(", ")) : "", implausible(totals, words)].filter(Boolean).join(" · "));
   say($("count"), numbers.whole(countValue()));
   say($("peak"), screen.peak.count ? numbers.whole(screen.peak.count) : "–");
   say($("records"), words.records(numbers.whole(totals.duplicates), numbers.whole(totals.rejected), numbers.whole(totals.late)));
@@ -182,37 +188,12 @@ function showTotals() {
   if (festival === null) return;
   say($("name"), nameOf(festival));
   say($("peak-time"), screen.peak.start_ms === null ? "" : numbers.time(screen.peak.start_ms, festival.timezone));
-  say($("versus"), versus(festival));
+  say($("versus"), versus(totals, festival, words, numbers));
   const title = `${mainText(mainValue(), "short")} · ${nameOf(festival)}`;
   if (document.title !== title) document.title = title;
   showPace(festival);
   showMilestones(festival);
   showTiles(festival);
-}
-
-function versus(festival) {
-  const { previous } = festival;
-  if (previous === null || totals.screen.main !== "gross") return "";
-  const pace = totals.pace ?? {};
-  const said = pace.passed_ms ? [words.passed(lastName(festival), timeOfDay(pace.passed_ms, festival))] : [];
-  if (typeof pace.growth_ratio === "number") said.push(growth(100 * pace.growth_ratio, festival));
-  if (said.length > 0) return said.join(" · ");
-  const before = totals.screen.previous_minor;
-  const now = Number(totals.home.gross);
-  if (before !== null && before > 0) {
-    return growth(100 * (now / before - 1), festival);
-  }
-  const percent = 100 * now / previous.total_minor;
-  return percent < LEAST_PERCENT ? "" : words.versusTotal(numbers.decimal(percent), lastName(festival));
-}
-
-function growth(percent, festival) {
-  return words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), lastName(festival));
-}
-
-function implausible() {
-  const outside = Object.entries(totals.implausible ?? {}).filter(([, isOutside]) => isOutside);
-  return outside.map(([check]) => words.implausible[check] || check).join(" · ");
 }
 
 // The festival's own time, and how fast it goes. A day that is over has no pace.
@@ -240,17 +221,13 @@ function showMilestones(festival) {
     const isReached = milestone.time_ms !== null;
     if (item.className !== (isReached ? "is-reached" : "")) item.className = isReached ? "is-reached" : "";
     say(item.children[0], numbers.shortMoney(milestone.minor, currencyOf()));
-    say(item.children[1], isReached ? timeOfDay(milestone.time_ms, festival) : words.notYet);
+    say(item.children[1], isReached ? numbers.timeOfDay(milestone.time_ms, festival) : words.notYet);
     // The next one fills from the one before.
     const before = i > 0 ? milestones[i - 1].minor : 0;
     const isNext = !isReached && (i === 0 || milestones[i - 1].time_ms !== null);
     const share = isNext ? (Number(totals.home.gross) - before) / (milestone.minor - before) : 0;
     item.style.setProperty("--share", Math.min(Math.max(share, 0), 1).toFixed(3));
   });
-}
-
-function timeOfDay(ms, festival) {
-  return ms === festival.end_ms ? "24:00:00" : numbers.time(ms, festival.timezone);
 }
 
 function showTiles(festival) {
@@ -332,7 +309,7 @@ function showFestivals() {
     return option;
   });
   $("festivals").replaceChildren(...options);
-  const id = totals === null ? chosen : totals.festival;
+  const id = totals === null ? chosen ?? usual : totals.festival;
   if (id !== null) $("festivals").value = id;
 }
 

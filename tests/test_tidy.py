@@ -11,14 +11,13 @@ import subprocess
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
 
+import click
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from streams.cli import main
-from streams.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted((ROOT / "streams").rglob("*.py"))
@@ -39,7 +38,7 @@ RINGS = (
     {"cli"},
 )
 """From the inside out; each may import its own ring and those inside it."""
-FOUNDATION = {"errors", "settings", "log", "festivals", "__init__"}
+FOUNDATION = {"errors", "configuration", "settings", "log", "festivals", "__init__"}
 """Belongs to no ring: outer rings may import it. The two inner ones know none of it."""
 INNER_FOREIGN = {
     "aiohttp",
@@ -242,22 +241,6 @@ def test_the_locks_are_those_of_the_dependencies_the_project_names(name: str, gr
         assert all(requirement.specifier.contains(version) for version in pinned), f"{requirement}: run bin/lock"
 
 
-def test_the_page_of_settings_names_each_variable_and_no_other() -> None:
-    class Recorder(dict[str, str]):
-        """An environment that notes what it is asked for."""
-
-        asked: ClassVar[set[str]] = set()
-
-        def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
-            self.asked.add(key)
-            return default
-
-    load_settings(environ=Recorder())
-    asked = {name for name in Recorder.asked if name.startswith("FESTIVAL_")}
-    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(FESTIVAL_\w+)`", text, re.MULTILINE)) == asked
-
-
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([name, "--help"]) == 0
@@ -267,3 +250,13 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     described = [line for line in shown.splitlines() if line.strip()][1:2]
     assert described
     assert not described[0].startswith("Options"), f"festival {name} --help does not say what it does"
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_the_first_help_says_of_a_command_what_its_own_says_first(name: str) -> None:
+    command = main.Commands().get_command(click.Context(click.Command("x")), name)
+    assert command is not None
+    assert command.help is not None
+    assert command.help.partition("\n\n")[0].replace("\n", " ") == main.COMMANDS[name]
+    for option in command.params:
+        assert isinstance(option, click.Argument) or getattr(option, "help", None), f"{name} {option.opts[0]}: no help"

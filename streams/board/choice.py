@@ -20,12 +20,17 @@ def choose_festival(
     Raises `UsageError` for an unknown id, listing the known ones.
     """
     if named is not None:
-        if named not in festivals:
-            known = ", ".join(sorted(festivals))
-            raise UsageError(f"festival: {named!r} is not known; there are {known} (others come with --festivals DIR)")
-        return festivals[named]
+        return named_festival(festivals, named)
     if not festivals:
         raise UsageError("festival: none is known; name a directory of festival files with --festivals DIR")
     running = [f for f in festivals.values() if f.start_ms <= now_ms < f.end_ms]
     counted = [f for f in festivals.values() if f.id in with_data]
     return max(running or counted or festivals.values(), key=lambda f: (f.start_ms, "orders" in f.facts, f.id))
+
+
+def named_festival(festivals: Mapping[str, Festival], named: str) -> Festival:
+    """Return the festival of that id; raises `UsageError` for an unknown one, listing the known ones."""
+    if named not in festivals:
+        known = ", ".join(sorted(festivals))
+        raise UsageError(f"festival {named!r} is not known; there are {known} (others come with --festivals DIR)")
+    return festivals[named]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from streams.board import highlights
 from streams.board.home_curve import HomeCurve
 from streams.board.story import told_ms
-from streams.board.totals import PARCEL_COUNTS, PAYMENT_COUNTS, counted_document
+from streams.board.totals import PARCEL_COUNTS, PAYMENT_COUNTS, totals_document
 from streams.domain.currencies import EXPONENTS
 from streams.domain.facts import OPERATORS
 from streams.domain.rollups import LABEL_LIMIT, OTHER
@@ -44,7 +44,7 @@ def total(key: str) -> Read:
 
     def read(scene: Scene) -> Iterator[Sample]:
         for festival in scene.festivals:
-            yield (festival.id,), counted_document(scene.snapshot, festival)[key]
+            yield (festival.id,), totals_document(scene.snapshot, festival, has_story=False)[key]
 
     return read
 
@@ -54,7 +54,7 @@ def money(key: str) -> Read:
 
     def read(scene: Scene) -> Iterator[Sample]:
         for festival in scene.festivals:
-            amounts = counted_document(scene.snapshot, festival)["money"]
+            amounts = totals_document(scene.snapshot, festival, has_story=False)["money"]
             for currency in sorted({festival.home_currency, *amounts}):
                 yield (festival.id, currency), amounts.get(currency, {}).get(key, 0)
 
@@ -115,7 +115,7 @@ def orders_by(dimension: str) -> Read:
 def parcels(scene: Scene) -> Iterator[Sample]:
     """Return parcels per stage."""
     for festival in scene.festivals:
-        counts = counted_document(scene.snapshot, festival)["parcels"]
+        counts = totals_document(scene.snapshot, festival, has_story=False)["parcels"]
         for stage in PARCEL_COUNTS:
             yield (festival.id, stage), counts[stage]
 
@@ -182,7 +182,10 @@ def committed_time(scene: Scene) -> Iterator[Sample]:
 def complete(scene: Scene) -> Iterator[Sample]:
     """Return whether the totals cover every partition."""
     for festival in scene.festivals:
-        yield (festival.id,), int(counted_document(scene.snapshot, festival, held=scene.held)["complete"])
+        yield (
+            (festival.id,),
+            int(totals_document(scene.snapshot, festival, held=scene.held, has_story=False)["complete"]),
+        )
 
 
 def implausible(scene: Scene) -> Iterator[Sample]:

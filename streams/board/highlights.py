@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from math import floor
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streams.domain.festivals import Festival
 
 _SECOND_MS = 1_000
+_MINUTE_MS = 60_000
 _LAST_PART = 100
 KNOWN_SHAPES = ("singles-day-2013", "singles-day-2019")
 """The published days with points all over them: the error of a forecast is what they make of each other."""
@@ -98,6 +99,18 @@ def previous_gross_minor(festival: Festival, watermark_ms: int | None) -> int | 
         return floor(shape.amount_at(watermark_ms - festival.start_ms))
     is_over = (festival.end_ms - watermark_ms) * _LAST_PART <= festival.end_ms - festival.start_ms
     return festival.previous.total_minor if is_over else None
+
+
+@lru_cache(maxsize=16)
+def previous_by_minute(festival: Festival) -> tuple[int, ...]:
+    """Return the last edition's running gross at the end of each minute: `previous_gross_minor` as a line.
+
+    Empty where the festival has no last edition, or only its total is known.
+    """
+    if (shape := previous_shape(festival)) is None:
+        return ()
+    minutes = range(_MINUTE_MS, festival.end_ms - festival.start_ms + 1, _MINUTE_MS)
+    return tuple(floor(shape.amount_at(elapsed_ms)) for elapsed_ms in minutes)
 
 
 @cache

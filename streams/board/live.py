@@ -1,4 +1,4 @@
-"""The live board: feeds a view from a follower of the ledger, and holds the newest snapshot for whoever reads.
+"""The live board: a view of what a follower of the ledger has read, made up to date when somebody looks.
 
 Runs in one event loop; its readers may be in any thread.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,15 +25,17 @@ EndOffsets = Mapping[str, Mapping[int, int]]
 """Topic → partition → end offset."""
 COUNTED_TOPICS = tuple(dict.fromkeys(rollup.fact for rollup in ROLLUPS))
 """Topics that some rollup counts; what lies in others is no lag."""
-FEED_SECONDS = 0.1
-"""How often the follower is asked: well below the checkpoint interval, so that this delay is not seen."""
+LOAD_SECONDS = 0.1
+"""How often the follower is asked until it has read the ledger."""
+KEEP_SECONDS = 2.0
+"""How often afterwards, when nobody looks: what waits in the follower is not packed, and not yet thrown away."""
 END_OFFSETS_SECONDS = 1.0
 
 
 class Follower(Protocol):
     """Reads the ledger topic in the background, through outages of the broker (`streams.kafka.follower`).
 
-    Call order: `start`, then the others as often as liked from the same event loop, `stop`.
+    Call order: `start`, then the others as often as liked, `stop`; from one event loop, `drain` also from any thread.
     """
 
     def start(self) -> None:
@@ -57,13 +60,18 @@ class LiveBoard:
         self._clock = clock or SystemClock()
         self._contacted_ms: int | None = None
         self._view = CommittedView()
-        self._snapshot = self._view.snapshot()
+        self._feeding = threading.Lock()
         self._end_offsets: EndOffsets | None = None
         self._is_loaded = False
 
     def snapshot(self) -> Snapshot:
-        """Return the newest snapshot; from any thread."""
-        return self._snapshot
+        """Return the newest snapshot, with all that the follower has read; from any thread."""
+        with self._feeding:
+            delta = self._follower.drain()
+            if delta is not None:
+                self._view.feed(delta)
+                self._is_loaded = True
+            return self._view.snapshot()
 
     def end_offsets(self) -> EndOffsets | None:
         """Return the ends of the source topics as last seen, None before; from any thread."""
@@ -82,19 +90,16 @@ class LiveBoard:
         self._follower.start()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._feed())
+                tasks.create_task(self._keep())
                 tasks.create_task(self._watch_ends())
         finally:
             await self._follower.stop()
 
-    async def _feed(self) -> None:
+    async def _keep(self) -> None:
+        """Look now and then, for the case that nobody else does."""
         while True:
-            delta = self._follower.drain()
-            if delta is not None:
-                self._view.feed(delta)
-                self._snapshot = self._view.snapshot()
-                self._is_loaded = True
-            await asyncio.sleep(FEED_SECONDS)
+            self.snapshot()
+            await asyncio.sleep(KEEP_SECONDS if self._is_loaded else LOAD_SECONDS)
 
     async def _watch_ends(self) -> None:
         has_failed = False

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streams.board.highlights import milestones_ms, previous_gross_minor
+from streams.board.highlights import milestones_ms, previous_by_minute, previous_gross_minor
 from streams.board.series import COUNTS, MONEY, home_steps, per_second
 from streams.board.tables import exact_sum
-from streams.board.totals import counted_document
+from streams.board.totals import totals_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,7 +110,7 @@ def ranks_document(snapshot: Snapshot, festival: Festival) -> Document:
 
 
 def _ranked(snapshot: Snapshot, festival: Festival, dimension: str) -> list[Document]:
-    rows = counted_document(snapshot, festival, by=dimension, top=RANK_ROWS)["by"]
+    rows = totals_document(snapshot, festival, by=dimension, top=RANK_ROWS, has_story=False)["by"]
     return [_rank_row(row, row[dimension], festival) for row in rows]
 
 
@@ -154,7 +154,8 @@ def _previous(festival: Festival) -> Document | None:
     if previous is None:
         return None
     curve = [list(point) for point in previous.curve]
-    return {"name": previous.name, "total_minor": previous.total_minor, "curve": curve}
+    by_minute = list(previous_by_minute(festival))
+    return {"name": previous.name, "total_minor": previous.total_minor, "curve": curve, "by_minute": by_minute}
 
 
 def curve_document(snapshot: Snapshot, festival: Festival) -> Document:

@@ -74,44 +74,20 @@ def totals_document(
     top: int | None = None,
     end_offsets: Mapping[str, Mapping[int, int]] | None = None,
     held: Collection[int] = (),
+    has_story: bool = True,
 ) -> dict[str, Any]:
     """Return the committed totals of `festival`, ready for JSON (integers may exceed 64 bits).
 
     `at_ms` counts festival time up to the end of its second. `by` adds the rows of a dimension, the `top` largest.
     `end_offsets` (topic → partition → offset) gives `lag_records`, null without. `held` partitions make the document
-    incomplete. Raises `UsageError` for what cannot be answered: a dimension unknown, an instant between windows.
+    incomplete. Without the story behind it, it is what was counted: for who asks often. Raises `UsageError` for what
+    cannot be answered: a dimension unknown, an instant between windows.
     """
-    document = counted_document(snapshot, festival, at_ms=at_ms, by=by, top=top, end_offsets=end_offsets, held=held)
-    rows = document.pop("by", None)
-    counted = snapshot.as_counted(festival)
-    document |= story_document(snapshot, counted, cut_at(counted, at_ms).end_ms)
-    return document if rows is None else {**document, "by": rows}
-
-
-def counted_document(
-    snapshot: Snapshot,
-    festival: Festival,
-    *,
-    at_ms: int | None = None,
-    by: str | None = None,
-    top: int | None = None,
-    end_offsets: Mapping[str, Mapping[int, int]] | None = None,
-    held: Collection[int] = (),
-) -> dict[str, Any]:
-    """Return the totals document without the story behind it: what was counted, for who asks often."""
     festival = snapshot.as_counted(festival)
     cut = cut_at(festival, at_ms)
     tables = [snapshot.table(festival.id, rollup.name) for rollup in ROLLUPS if rollup.dimension is None]
-    sums: Sums = {}
-    for table in tables:
-        _collect(sums, table, table_totals(table, festival, cut).items())
-    transit = snapshot.table(festival.id, TRANSIT_ROLLUP)
-    rows = None
-    if by is not None:
-        dimension_tables = [snapshot.table(festival.id, rollup.name) for rollup in rollups_of(by)]
-        rows = _rows(dimension_tables, festival, cut, by, top)
-        tables += dimension_tables
-    is_readable = not any(table.unreadable for table in tables)
+    dimension_tables = [snapshot.table(festival.id, rollup.name) for rollup in rollups_of(by)] if by is not None else []
+    is_readable = not any(table.unreadable for table in (*tables, *dimension_tables))
     document: dict[str, Any] = {
         "festival": festival.id,
         "ledger": snapshot.generation,
@@ -120,6 +96,22 @@ def counted_document(
         "as_of_ms": cut.end_ms - 1,
         "committed_ms": snapshot.committed_ms,
         "positions": {topic: {str(p): o for p, o in at.items()} for topic, at in snapshot.positions().items()},
+        **_counted(snapshot, festival, cut, tables),
+    }
+    if has_story:
+        document |= story_document(snapshot, festival, cut.end_ms)
+    if by is not None:
+        document["by"] = _rows(dimension_tables, festival, cut, by, top)
+    return document
+
+
+def _counted(snapshot: Snapshot, festival: Festival, cut: Cut, tables: Iterable[Table]) -> dict[str, Any]:
+    """Return what was counted up to the cut, out of the tables without a dimension."""
+    sums: Sums = {}
+    for table in tables:
+        _collect(sums, table, table_totals(table, festival, cut).items())
+    transit = snapshot.table(festival.id, TRANSIT_ROLLUP)
+    return {
         **{name: _count(sums, name) for name in ORDER_COUNTS},
         **{name: snapshot.outcome_records(_OUTCOMES.get(name, name)) for name in RECORD_COUNTS},
         "money": _money(sums, MONEY),
@@ -131,9 +123,6 @@ def counted_document(
         "recycling": _recycling(sums, festival),
         "distinct": _distinct(snapshot, festival) if cut.is_whole else None,
     }
-    if rows is not None:
-        document["by"] = rows
-    return document
 
 
 def rollups_of(dimension: str) -> list[Rollup]:

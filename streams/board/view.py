@@ -207,7 +207,7 @@ _NO_PAGES: RawPages = {}
 
 
 class CommittedView:
-    """Collects deltas, hands out snapshots. `feed` and `snapshot` belong to one thread, snapshots to everybody."""
+    """Collects deltas, hands out snapshots. One at a time may `feed` or ask; snapshots are everybody's."""
 
     def __init__(self) -> None:
         """Begin empty: no partition has a cursor yet."""

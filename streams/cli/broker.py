@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from typing import TYPE_CHECKING
 
 import click
 
 from streams.cli.options import json_option, settings_options
 from streams.cli.progress import progress
+from streams.cli.stopping import stop_on_signals
 from streams.errors import UsageError
 from streams.kafka import address
 from streams.kafka.embedded import LOOPBACK, BrokerFailedError, EmbeddedKafka
@@ -37,16 +36,13 @@ def command(settings: Settings, *, as_json: bool) -> None:
     kafka = EmbeddedKafka(
         settings.data_dir / "kafka", port=_port(settings), announce_in=settings.data_dir, show=progress
     )
-    with kafka:
-        # Only now: until it is ready, a signal ends us at once, and the broker with us.
-        end = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: end.set())
+    # Until it is ready, a signal ends us at once, and the broker with us.
+    with kafka, stop_on_signals() as stop:
         if as_json:
             click.echo(json.dumps({"broker": kafka.address, "pid": kafka.pid, "data": str(kafka.directory)}))
         else:
             click.echo(f"Apache Kafka is ready at {kafka.address}, data in {kafka.directory}; Ctrl-C stops it")
-        while not end.is_set():
+        while not stop.is_set():
             if kafka.wait(POLL_SECONDS):
                 raise BrokerFailedError(f"Kafka stopped by itself. The end of its log:\n{kafka.log_tail()}")
 

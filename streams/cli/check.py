@@ -16,7 +16,7 @@ from streams.engine.clock import SystemClock
 from streams.errors import UnreachableError, UsageError
 from streams.festivals import load_festivals
 from streams.kafka import address
-from streams.kafka.permissions import inspect_cluster
+from streams.kafka.permissions import inspect_cluster, needs
 from streams.kafka.topics import TopicsError, check_topics
 from streams.serving import quiet_clients
 
@@ -50,10 +50,10 @@ class Finding:
 @json_option
 @settings_options
 def command(settings: Settings, workers: int | None, festival_id: str | None, *, as_json: bool) -> int:
-    """Check settings, festivals, broker, topics, partitions and permissions before the night; changes nothing.
+    """Say whether all is ready for the night, and how to mend what is not; changes nothing.
 
-    Prints what is wrong and how to mend it. Exit status: 0 ready, 1 something of the cluster is wrong, 2 settings or
-    festivals are, 3 Kafka cannot be reached. Notes do not count.
+    Looks at settings, festivals, broker, topics, partitions and permissions. Exit status: 0 ready, 1 something of the
+    cluster is wrong, 2 settings or festivals are, 3 Kafka cannot be reached. Notes do not count.
     """
     quiet_clients(settings, logging.CRITICAL)
     findings, status = [Finding("settings", "ok", _described(settings))], 0
@@ -138,7 +138,8 @@ async def _check_cluster(settings: Settings, workers: int | None) -> list[Findin
     found += _check_replicas(cluster)
     found += [Finding("permissions", "wrong", _mend(lack, settings)) for lack in cluster.lacks]
     if not cluster.lacks:
-        found.append(Finding("permissions", "ok", "a worker may do all it needs"))
+        missing = "" if len(cluster.topics) == len(needs(settings.prefix)) else " on what is there already"
+        found.append(Finding("permissions", "ok", f"a worker may do all it needs{missing}"))
     return found
 
 

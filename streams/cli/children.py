@@ -1,4 +1,4 @@
-"""Workers as processes of the demo: the same `festival worker` that an operator starts."""
+"""Workers as processes of the demo or a rehearsal: the same `festival worker` that an operator starts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOG_TAIL_LINES = 15
 
 
 class WorkerDiedError(FestivalError):
-    """A worker of the demo ended by itself; the text ends with the tail of its log."""
+    """A worker that was started here ended by itself; the text ends with the tail of its log."""
 
     exit_status = 3
 
@@ -72,7 +72,7 @@ class Workers:
             listeners = [stack.enter_context(listen(host, port, is_explicit=False)) for _ in range(self._count)]
             places = [(listener.getsockname()[1], url_of(listener)) for listener in listeners]
         for number, (free_port, url) in enumerate(places, 1):
-            self._children.append(self._start(f"demo-{number}", free_port, url))
+            self._children.append(self._start(f"worker-{number}", free_port, url))
 
     def check(self) -> None:
         """Raise `WorkerDiedError` if one has ended."""
@@ -80,7 +80,7 @@ class Workers:
             if child.process.poll() is not None:
                 lines = child.log.read_text("utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:]
                 raise WorkerDiedError(
-                    f"worker {child.name} ended with status {child.process.returncode}. The end of its log:\n"
+                    f"{child.name} ended with status {child.process.returncode}. The end of its log:\n"
                     + "\n".join(lines)
                 )
 

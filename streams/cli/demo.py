@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -23,14 +25,14 @@ from streams.audit.run import run_audit
 from streams.board.live import LiveBoard
 from streams.board.screen import curve_document
 from streams.board.totals import totals_document
+from streams.cli.catching_up import LOOK_SECONDS, STALL_MS, StalledError, catch_up
 from streams.cli.children import Workers
 from streams.cli.live import has_display, live_totals, rows_of
 from streams.cli.options import json_option, settings_options
 from streams.cli.progress import progress
-from streams.cli.replay import stop_on_signals
+from streams.cli.stopping import INTERRUPTED, stop_on_signals
 from streams.domain.rollups import ROLLUPS
 from streams.engine.clock import SystemClock
-from streams.errors import FestivalError
 from streams.festivals import load_festivals
 from streams.kafka import address
 from streams.kafka.embedded import EmbeddedKafka
@@ -45,10 +47,9 @@ from streams.serving import quiet_clients
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from streams.board.view import Snapshot
     from streams.domain.festivals import Festival
     from streams.replay.load import Load
     from streams.replay.processes import Replayed
@@ -61,17 +62,7 @@ SHARES = {
     "cancel": Decimal("0.01"),
 }
 """Few enough not to disturb the picture, enough to be seen told apart."""
-SHOW_SECONDS = 0.25
-STALL_MS = 60_000
-"""Without any progress for this long after the replay, the demo gives up waiting for the workers."""
-INTERRUPTED = 130
 SPARK_MINUTES = 30
-
-
-class StalledError(FestivalError):
-    """The workers have stopped getting ahead."""
-
-    exit_status = 3
 
 
 @dataclass(frozen=True)
@@ -104,7 +95,7 @@ class _Demo:
 @click.option(
     "--seconds", type=click.FloatRange(min=0.1), default=20.0, show_default=True, help="How long the day takes."
 )
-@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="W")
+@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, metavar="W", help="How many.")
 @click.option("--seed", type=int, default=1, show_default=True, metavar="K", help="Same arguments, same events.")
 @click.option("--exit", "is_exit", is_flag=True, help="Leave after the audit: 0 exact, 1 not.")
 @json_option
@@ -129,6 +120,7 @@ def command(
         shares=SHARES,
     )
     speed = Fraction(load.seconds) / Fraction(str(seconds))
+    click.echo(f"{load.orders:,} orders of 11 November 2019 in {seconds:g} s, on Apache Kafka", err=True)
     with stop_on_signals() as stop, _directory(settings) as directory, _kafka(settings, directory) as connected:
         if stop.is_set():
             return INTERRUPTED
@@ -195,11 +187,14 @@ async def _run(demo: _Demo, *, is_exit: bool, as_json: bool) -> int:
     """Create the topics, start the workers, replay, wait, audit, print."""
     await create_topics(demo.settings, DEFAULT_PARTITIONS)
     demo.workers.start()
-    click.echo(f"the screen: {demo.workers.urls[0]}   metrics: {demo.workers.urls[0]}metrics", err=True)
-    if not is_exit and sys.stderr.isatty() and has_display():
-        webbrowser.open(demo.workers.urls[0])
     following = asyncio.create_task(demo.board.run())
     try:
+        await _until(demo, functools.partial(_is_served, demo.workers.urls[0]), "no worker answers")
+        screen = f"{demo.workers.urls[0]}?festival={demo.festival.id}"
+        click.echo(f"the screen: {screen}   metrics: {demo.workers.urls[0]}metrics", err=True)
+        if not is_exit and sys.stderr.isatty() and has_display():
+            webbrowser.open(screen)
+        await _until(demo, functools.partial(_is_counting, demo.board), "no worker counts")
         done = await _replay(demo)
         if demo.stop.is_set():
             return INTERRUPTED
@@ -212,12 +207,39 @@ async def _run(demo: _Demo, *, is_exit: bool, as_json: bool) -> int:
         click.echo(f"serving {' '.join(demo.workers.urls)} until Ctrl-C", err=True)
         while not demo.stop.is_set():
             demo.workers.check()
-            await asyncio.sleep(SHOW_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
         return 1 if problems else 0
     finally:
         demo.stop.set()
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def _until(demo: _Demo, is_so: Callable[[], Awaitable[bool]], what_else: str) -> None:
+    """Return once `is_so`, or when stopped: who opens the screen finds it, and sees the day from its first second."""
+    clock = SystemClock()
+    since_ms = clock.monotonic_ms()
+    while not demo.stop.is_set() and not await is_so():
+        demo.workers.check()
+        if clock.monotonic_ms() - since_ms > STALL_MS:
+            raise StalledError(f"{what_else} after {STALL_MS // 1000} s")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _is_served(url: str) -> bool:
+    """Return whether somebody listens there."""
+    address = urlsplit(url)
+    try:
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _is_counting(board: LiveBoard) -> bool:
+    """Return whether each partition has been taken over."""
+    return board.snapshot().is_complete
 
 
 async def _replay(demo: _Demo) -> Replayed:
@@ -229,9 +251,15 @@ async def _replay(demo: _Demo) -> Replayed:
             while not replaying.done():
                 demo.workers.check()
                 _show(demo, show, "")
-                await asyncio.wait([replaying], timeout=SHOW_SECONDS)
+                await asyncio.wait([replaying], timeout=LOOK_SECONDS)
             done = await replaying
-            await _catch_up(demo, done, show)
+            await catch_up(
+                demo.board,
+                demo.workers,
+                done,
+                demo.stop,
+                lambda behind: _show(demo, show, "replay done" if behind else "all counted"),
+            )
             return done
     finally:
         if not replaying.done():
@@ -239,35 +267,8 @@ async def _replay(demo: _Demo) -> Replayed:
         await asyncio.gather(replaying, return_exceptions=True)
 
 
-async def _catch_up(demo: _Demo, done: Replayed, show: Callable[..., None]) -> None:
-    """Return once the committed totals cover everything that was acknowledged."""
-    clock = SystemClock()
-    behind, since_ms = -1, clock.monotonic_ms()
-    while not demo.stop.is_set():
-        demo.workers.check()
-        snapshot = demo.board.snapshot()
-        now_behind = _records_behind(snapshot, done)
-        _show(demo, show, "replay done" if now_behind else "all counted")
-        if not now_behind and snapshot.is_complete:
-            return
-        if now_behind != behind:
-            behind, since_ms = now_behind, clock.monotonic_ms()
-        elif clock.monotonic_ms() - since_ms > STALL_MS:
-            raise StalledError(f"{behind:,} records are not counted, and nothing has moved for {STALL_MS // 1000} s")
-        await asyncio.sleep(SHOW_SECONDS)
-
-
 def _show(demo: _Demo, show: Callable[..., None], note: str) -> None:
     show(demo.document(), _watermark_ms(demo), note, demo.orders_over_the_day())
-
-
-def _records_behind(snapshot: Snapshot, done: Replayed) -> int:
-    positions = snapshot.positions()
-    return sum(
-        max(0, end - positions.get(topic, {}).get(int(partition), 0))
-        for topic, ends in done.tally["end_offsets"].items()
-        for partition, end in ends.items()
-    )
 
 
 def _watermark_ms(demo: _Demo) -> int | None:

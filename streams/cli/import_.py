@@ -14,7 +14,7 @@ import click
 from streams.board.text import amount_text
 from streams.cli.options import json_option, settings_options
 from streams.cli.progress import progress
-from streams.cli.replay import INTERRUPTED, stop_on_signals
+from streams.cli.stopping import INTERRUPTED, stop_on_signals
 from streams.engine.clock import SystemClock
 from streams.errors import FestivalError, UsageError
 from streams.festivals import load_festivals

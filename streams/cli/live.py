@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
 
-from streams.domain.currencies import EXPONENTS
+from streams.board.text import amount_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,36 +21,51 @@ LINE_EVERY_SHOWS = 4
 """Documents per line where stderr is no terminal: they come four times a second."""
 BARS = " ▁▂▃▄▅▆▇█"
 BAR_STEPS = len(BARS) - 1
-
-
-def amount(minor: int, currency: str) -> str:
-    """Return minor units as a grouped decimal with the currency's digits."""
-    digits = EXPONENTS[currency]
-    whole, rest = divmod(abs(minor), 10**digits)
-    sign = "-" if minor < 0 else ""
-    return f"{sign}{whole:,}.{rest:0{digits}}" if digits else f"{sign}{whole:,}"
+_DAY_MS = 86_400_000
 
 
 def rows_of(document: Mapping[str, Any], festival: Festival) -> list[tuple[str, str]]:
     """Return what a person wants to see of a totals document: names and values."""
-    rows = [("orders", f"{document['orders']:,}"), ("cancelled", f"{document['cancelled']:,}")]
+    rows = []
     for currency, money in document["money"].items():
-        rows += [(f"{name} {currency}", amount(money.get(name, 0), currency)) for name in ("gross", "net", "paid")]
+        rows += [(f"{name} {currency}", amount_text(money.get(name, 0), currency)) for name in ("gross", "net", "paid")]
     home = document["home"]
     if set(document["money"]) - {festival.home_currency}:
         bound = " at least" if home["missing"] else ""
-        rows.append((f"gross in {home['currency']}{bound}", amount(home["gross"], home["currency"])))
+        rows.append((f"gross in {home['currency']}{bound}", amount_text(home["gross"], home["currency"])))
+    rows += [("orders", f"{document['orders']:,}"), ("cancelled", f"{document['cancelled']:,}")]
     rows += [(f"payments {name}", f"{count:,}") for name, count in document["payments"].items()]
     names = ("duplicates", "rejected", "late", "expired", "outside")
     rows += [(name, f"{document[name]:,}") for name in names if document[name]]
     return rows
 
 
+def story_of(document: Mapping[str, Any], festival: Festival) -> list[tuple[str, str]]:
+    """Return what a terminal tells of the day beside its totals: the peak, and how far the milestones are."""
+    rows = []
+    if (peak := document["peak"]["second"])["orders"]:
+        rows.append(("peak second", f"{peak['orders']:,} orders at {_clock(peak['start_ms'], festival)}"))
+    passed = [milestone for milestone in document["milestones"] if milestone["time_ms"] is not None]
+    if passed:
+        newest = (
+            f"{amount_text(passed[-1]['minor'], festival.home_currency).partition('.')[0]} {festival.home_currency}"
+        )
+        told = f"{len(passed)} of {len(document['milestones'])}, {newest} at {_clock(passed[-1]['time_ms'], festival)}"
+        rows.append(("milestones", told))
+    return rows
+
+
+def _clock(time_ms: int, festival: Festival) -> str:
+    """Return the festival's own time of day; its end is 24:00:00, not the next day's first second."""
+    if time_ms >= festival.end_ms and festival.end_ms - festival.start_ms == _DAY_MS:
+        return "24:00:00"
+    return f"{dt.datetime.fromtimestamp(time_ms / 1000, ZoneInfo(festival.timezone)):%H:%M:%S}"
+
+
 def _state(document: Mapping[str, Any], watermark_ms: int | None, festival: Festival) -> str:
     words = []
     if watermark_ms is not None:
-        at = dt.datetime.fromtimestamp(min(watermark_ms, festival.end_ms) / 1000, ZoneInfo(festival.timezone))
-        words.append(f"festival time {at:%H:%M:%S}")
+        words.append(f"festival time {_clock(min(watermark_ms, festival.end_ms), festival)}")
     if document["lag_records"]:
         words.append(f"{document['lag_records']:,} records behind")
     if not document["complete"]:
@@ -67,6 +82,11 @@ def sparkline(values: Sequence[int]) -> str:
     return "".join(BARS[height] for height in heights)
 
 
+def hours(bars: int) -> str:
+    """Return the hours of a day under so many bars, four of them."""
+    return "".join(f"{quarter * 6:02}:00".ljust(bars // 4) for quarter in range(4))[:bars].ljust(bars)
+
+
 def has_display() -> bool:
     """Return whether a browser that is opened here would be seen."""
     return sys.platform in {"darwin", "win32"} or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -80,20 +100,25 @@ def live_totals(festival: Festival, stream: TextIO | None = None) -> Iterator[Ca
         yield _Lines(festival, stream)
         return
     # Imported here: rich takes a tenth of a second, and most commands show no table.
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     with Live(console=Console(file=stream), refresh_per_second=4) as live:
 
         def show(document: Mapping[str, Any], watermark_ms: int | None, note: str, day: Sequence[int] = ()) -> None:
-            table = Table(title=festival.name, caption=f"{_state(document, watermark_ms, festival)} {note}".strip())
+            caption = f"{_state(document, watermark_ms, festival)} {note}".strip()
+            table = Table(title=festival.name, caption=caption, box=SIMPLE_HEAD, title_style="bold")
             table.add_column("committed")
             table.add_column("total", justify="right")
-            for name, value in rows_of(document, festival):
-                table.add_row(name, value)
+            for place, (name, value) in enumerate((*rows_of(document, festival), *story_of(document, festival))):
+                table.add_row(name, value, style="bold" if place == 0 else "")
             if day:
-                table.add_row("the day", sparkline(day))
+                # To the left, as the day goes: to the right like numbers they would begin at its end.
+                table.add_row("the day", Text(sparkline(day), justify="left"))
+                table.add_row("", Text(hours(len(day)), justify="left"), style="dim")
             live.update(table)
 
         yield show

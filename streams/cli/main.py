@@ -15,29 +15,31 @@ from typing import TYPE_CHECKING
 import click
 
 from streams import __version__
+from streams.cli.stopping import INTERRUPTED
+from streams.configuration import SETTINGS
 from streams.errors import FestivalError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
+    from streams.configuration import Setting
 
 COMMANDS = {
-    "demo": "Apache Kafka, workers and a replayed festival on this machine, with live totals.",
-    "broker": "The embedded Apache Kafka, in the foreground.",
-    "topics": "Create or check the topics.",
-    "check": "Whether all is ready for the night, and how to mend what is not.",
-    "worker": "Count: one worker, more of them share the partitions.",
-    "board": "The read-only HTTP server.",
-    "replay": "A deterministic load onto the topics.",
-    "rehearse": "The coming festival's load, now, beside the real topics, with a report.",
-    "import": "Orders out of CSV, NDJSON or Parquet files onto the topic.",
-    "totals": "The committed totals.",
-    "audit": "Recount the topics by an independent path and compare.",
-    "recount": "A new generation of the ledger from the beginning of the log.",
-    "rejected": "List rejected records and why.",
+    "demo": "Start Apache Kafka and workers, replay the 2019 festival in some seconds, audit and print the totals.",
+    "broker": "Run one real Apache Kafka on this machine until Ctrl-C or SIGTERM.",
+    "topics": "Create the missing topics and check all of them: partitions, retention, timestamps, compaction.",
+    "check": "Say whether all is ready for the night, and how to mend what is not; changes nothing.",
+    "worker": "Count the source topics into the ledger, until Ctrl-C or SIGTERM.",
+    "board": "Serve the committed totals over HTTP until Ctrl-C: the page, the API, metrics. Counts nothing.",
+    "replay": "Send the events of a festival's day, along its published curve.",
+    "rehearse": "Send the first seconds of a festival, in real time, to topics of their own; count, audit, report.",
+    "import": "Send orders out of CSV, NDJSON or Parquet files to Kafka, each row once.",
+    "totals": "Print the committed totals of a festival.",
+    "audit": "Recount the topics up to the ledger's positions by an independent path; exit 1 on any difference.",
+    "recount": "Count the whole log under the present declarations into a new generation of the ledger.",
+    "rejected": "List rejected records: time, source, reason, what is wrong, first bytes.",
 }
+"""By name what `festival --help` says of each, the first sentence of the command's own help."""
 
 
 class Commands(click.Group):
@@ -60,12 +62,19 @@ class Commands(click.Group):
         """Write the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Settings, of every command (docs/settings.md); a flag wins over its variable"):
+            formatter.write_dl([(s.variable, f"{s.meaning} [{_given(s)}]") for s in SETTINGS])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="festival")
 def festival() -> None:
     """Count a shopping festival live and exactly: Kafka in, committed totals out."""
+
+
+def _given(setting: Setting[object]) -> str:
+    default = f"default: {setting.shown_default}"
+    return f"{setting.flag}; {default}" if setting.flag else default
 
 
 def run(arguments: Sequence[str]) -> int:

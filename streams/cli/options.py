@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from streams import log
+from streams import configuration, log
 from streams.kafka import address
-from streams.settings import LOG_FORMATS, LOG_LEVELS, Settings, load_settings
+from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from streams.configuration import Setting
 
     F = TypeVar("F", bound=Callable[..., Any])
 
 _FIELDS = frozenset(field.name for field in dataclasses.fields(Settings))
-_COMMON = (
-    click.option("--broker", metavar="HOST:PORT", help="Kafka to use; unset: the embedded one that is running."),
-    click.option("--prefix", metavar="TEXT", help="Put before topics, group and transactional ids."),
-    click.option("--festivals", "festivals_dir", metavar="DIR", help="Festival files besides the built-in ones."),
-    click.option("--data", "data_dir", metavar="DIR", help="Where data lies; default: data in a checkout."),
-    click.option("--log-level", metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}; default: info."),
-    click.option("--log-format", metavar="FORMAT", help=f"One of {', '.join(LOG_FORMATS)}; default: text."),
-)
+
+
+def setting_option(setting: Setting[object]) -> Callable[[F], F]:
+    """Return the decorator that adds a setting's flag, with the help that the page of settings has."""
+    assert setting.flag is not None, setting.name
+    shown = f"{setting.meaning} [{setting.variable}; default: {setting.shown_default}]"
+    return click.option(setting.flag, setting.name, metavar=setting.metavar, help=shown)
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def web_options(command: F) -> F:
     """Add `--web-host` and `--web-port`; they end up in `settings`."""
-    host = click.option("--web-host", metavar="HOST", help="Address to serve HTTP on; default: 127.0.0.1.")
-    port = click.option("--web-port", metavar="PORT", help="Port to serve HTTP on; default: 6066 or the next free one.")
-    return host(port(command))
+    return _with_flags(command, configuration.WEB)
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,6 +64,10 @@ def _with_settings(command: Callable[..., Any], *, has_broker: bool) -> Callable
             settings = dataclasses.replace(settings, broker=address.resolve(settings))
         return command(settings=settings, **parameters)
 
-    for option in reversed(_COMMON):
-        run = option(run)
-    return run
+    return _with_flags(run, configuration.COMMON)
+
+
+def _with_flags(command: F, settings: Sequence[Setting[object]]) -> F:
+    for setting in reversed(settings):
+        command = setting_option(setting)(command)
+    return command

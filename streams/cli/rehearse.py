@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import logging
+import re
 import tempfile
 import threading
 from fractions import Fraction
@@ -17,21 +18,24 @@ import click
 import orjson
 
 from streams.audit.run import run_audit
+from streams.board.choice import named_festival
 from streams.board.highlights import peak
 from streams.board.live import LiveBoard
 from streams.board.totals import totals_document
-from streams.cli import watched
+from streams.cli import rehearsal_report, watched
+from streams.cli.catching_up import LOOK_SECONDS, catch_up
 from streams.cli.check import coming_festival
 from streams.cli.children import Workers
 from streams.cli.demo import SHARES
 from streams.cli.options import broker_options, json_option, web_options
 from streams.cli.progress import progress
-from streams.cli.replay import chosen_festival, stop_on_signals
+from streams.cli.stopping import INTERRUPTED, stop_on_signals
 from streams.domain.festivals import Rate, parse_festival
 from streams.engine.clock import SystemClock
 from streams.errors import FestivalError
 from streams.festivals import load_festivals
 from streams.kafka.follower import LedgerFollower
+from streams.kafka.permissions import inspect_cluster
 from streams.kafka.topics import DEFAULT_PARTITIONS, TopicsError, check_topics, create_topics, open_admin
 from streams.replay.load import festival_load, load_curves
 from streams.replay.processes import replay
@@ -40,28 +44,20 @@ from streams.replay.sender import Sending
 from streams.serving import quiet_clients
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from streams.audit.result import AuditResult
-    from streams.board.view import Snapshot
     from streams.domain.festivals import Festival
     from streams.replay.load import Load
     from streams.replay.processes import Replayed
     from streams.settings import Settings
 
-INTERRUPTED = 130
-LOOK_SECONDS = 0.25
 READY_SECONDS = 180
-STALL_MS = 60_000
-SLIP_P99_MS = 1_000
-"""Sent later than this, the load was not the one asked for."""
-FRESH_SECONDS = 10.0
-"""The freshness that deploy/prometheus/thresholds.toml promises (`fresh_within_seconds`)."""
 SECOND_MS = 1_000
 
 
 class NotReadyError(FestivalError):
-    """The rehearsal's workers did not begin to count, or stopped."""
+    """The rehearsal's workers cannot count, did not begin to, or Kafka did not take the load."""
 
     exit_status = 3
 
@@ -97,7 +93,12 @@ class _Rehearsal:
 @click.command("rehearse")
 @click.option("--festival", "festival_id", metavar="ID", help="What to rehearse; default: the coming festival.")
 @click.option(
-    "--orders", type=int, default=1_000_000, show_default=True, metavar="N", help="Expected of the whole day."
+    "--orders",
+    type=click.IntRange(min=1),
+    default=1_000_000,
+    show_default=True,
+    metavar="N",
+    help="Expected of the whole day.",
 )
 @click.option(
     "--seconds", type=click.FloatRange(1, 86_400), default=120.0, show_default=True, help="From its start on."
@@ -107,7 +108,7 @@ class _Rehearsal:
 @click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="That send.")
 @click.option("--lead", type=click.IntRange(1, 3_600), default=20, show_default=True, help="Seconds before it begins.")
 @click.option("--prometheus", metavar="URL", help="Report the alerts that fired there.")
-@click.option("--keep", is_flag=True, help="Leave the rehearsal's topics there.")
+@click.option("--keep", is_flag=True, help="Leave the rehearsal's topics there, and say how to ask them.")
 @json_option
 @web_options
 @broker_options
@@ -125,16 +126,17 @@ def command(  # noqa: PLR0917 - click passes names
     keep: bool,
     as_json: bool,
 ) -> int:
-    """Send the first seconds of a festival, in real time and at its expected size, to topics of their own; and report.
+    """Send the first seconds of a festival, in real time, to topics of their own; count, audit, report.
 
-    The festival begins now, as ID-rehearsal, on topics, ledger and group that begin with "rehearsal." and the time,
-    counted by workers started here, beside the real ones. Its first two minutes hold the night's peak. Exit status 1
-    if a total was wrong, late, or a critical alert fired. The topics are deleted afterwards.
+    The festival begins now, as ID-rehearsal and at the size that --orders says, on topics, ledger and group that begin
+    with "rehearsal." and the time, counted by workers started here, beside the real ones. Its first two minutes hold
+    the night's peak. Exit status 1 if a total was wrong, late, or a critical alert fired. The topics are deleted
+    afterwards.
     """
-    quiet_clients(settings, logging.ERROR)
+    quiet_clients(settings, logging.CRITICAL)  # what goes wrong is told once, by the command
     looker = None if prometheus is None else watched.Prometheus(prometheus)
     if looker is not None:
-        looker.query("vector(1)")
+        looker.query("1")
     original = _chosen(settings, festival_id)
     partitions = partitions or _partitions(settings)
     start_ms = (SystemClock().now_ms() // SECOND_MS + lead) * SECOND_MS
@@ -143,12 +145,12 @@ def command(  # noqa: PLR0917 - click passes names
     # Its day is not over: what the broker would reject as ahead of its clock is not sent before its time.
     day = dataclasses.replace(original, start_ms=festival.start_ms, end_ms=festival.end_ms)
     load = festival_load(day, day.end_ms, orders=orders, partitions=partitions, shares=SHARES)
-    with stop_on_signals() as stop, tempfile.TemporaryDirectory(prefix="festival-rehearsal-") as own:
-        folder = Path(own) / "festivals"
+    with stop_on_signals() as stop, kept_or_not(settings, own_prefix, keep=keep) as own:
+        folder = own / "festivals"
         folder.mkdir()
         (folder / "rehearsal.toml").write_text(to_toml(festival), encoding="utf-8")
-        connected = dataclasses.replace(settings, prefix=own_prefix, festivals_dir=folder, data_dir=Path(own))
-        with Workers(connected, Path(own), workers) as children:
+        connected = dataclasses.replace(settings, prefix=own_prefix, festivals_dir=folder, data_dir=own)
+        with Workers(connected, own, workers) as children:
             board = LiveBoard(LedgerFollower(connected))
             rehearsal = _Rehearsal(
                 connected, original, festival, load, seconds, processes, children, board, stop
@@ -156,14 +158,26 @@ def command(  # noqa: PLR0917 - click passes names
             report = asyncio.run(_run(rehearsal, looker, keep=keep))
     if report is None:
         return INTERRUPTED
-    click.echo(orjson.dumps(report).decode() if as_json else _text(report))
+    click.echo(orjson.dumps(report).decode() if as_json else rehearsal_report.text(report))
     return 1 if report["problems"] else 0
+
+
+@contextlib.contextmanager
+def kept_or_not(settings: Settings, name: str, *, keep: bool) -> Iterator[Path]:
+    """Give a directory for the festival's file and the workers' logs; it stays where the topics stay."""
+    if keep:
+        kept = settings.data_dir.absolute() / "rehearsals" / name
+        kept.mkdir(parents=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="festival-rehearsal-") as own:
+        yield Path(own)
 
 
 def _chosen(settings: Settings, festival_id: str | None) -> Festival:
     festivals = load_festivals(settings.festivals_dir)
     if festival_id is not None:
-        return chosen_festival(festivals, festival_id)
+        return named_festival(festivals, festival_id)
     selling = {key: festival for key, festival in festivals.items() if "orders" in festival.facts}
     coming = coming_festival(selling, SystemClock().now_ms())
     return coming or max(selling.values(), key=lambda festival: festival.start_ms)
@@ -203,6 +217,7 @@ async def _run(rehearsal: _Rehearsal, looker: watched.Prometheus | None, *, keep
     made = await create_topics(rehearsal.settings, rehearsal.load.partitions)
     following = asyncio.create_task(rehearsal.board.run())
     try:
+        await _check_permissions(rehearsal.settings)
         rehearsal.workers.start()
         urls = rehearsal.workers.urls
         click.echo(f"topics begin with {rehearsal.settings.prefix}; the screen: {urls[0]}", err=True)
@@ -228,8 +243,22 @@ async def _run(rehearsal: _Rehearsal, looker: watched.Prometheus | None, *, keep
         await asyncio.to_thread(rehearsal.workers.stop)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        if not keep:
+        if keep:
+            tell_kept(rehearsal.settings)
+        else:
             await _delete(rehearsal.settings, made.created)
+
+
+async def _check_permissions(settings: Settings) -> None:
+    """Raise `NotReadyError` for what the workers may not do: they would wait for it to be allowed."""
+    cluster = await inspect_cluster(settings)
+    if cluster.lacks:
+        lacking = "; ".join(f"{', '.join(lack.operations)} on {lack.resource} {lack.name}" for lack in cluster.lacks)
+        names = settings.prefix.partition("rehearsal.")
+        raise NotReadyError(
+            f"not allowed: {lacking}. A rehearsal's workers need what workers need (docs/operations.md) on names that "
+            f"begin with {names[0]}{names[1]}: kafka-acls.sh --add ... --resource-pattern-type prefixed"
+        )
 
 
 async def _begin(rehearsal: _Rehearsal) -> None:
@@ -280,26 +309,9 @@ def _look(rehearsal: _Rehearsal) -> None:
 async def _catch_up(rehearsal: _Rehearsal, done: Replayed) -> None:
     """Return once the committed totals cover everything that was acknowledged."""
     clock = SystemClock()
-    began_ms = since_ms = clock.monotonic_ms()
-    before = -1
-    while not rehearsal.stop.is_set() and (behind := _behind(rehearsal.board.snapshot(), done)):
-        rehearsal.workers.check()
-        _look(rehearsal)
-        if behind != before:
-            before, since_ms = behind, clock.monotonic_ms()
-        elif clock.monotonic_ms() - since_ms > STALL_MS:
-            raise NotReadyError(f"{behind:,} records are not counted, and nothing has moved for {STALL_MS // 1000} s")
-        await asyncio.sleep(LOOK_SECONDS)
+    began_ms = clock.monotonic_ms()
+    await catch_up(rehearsal.board, rehearsal.workers, done, rehearsal.stop, lambda _: _look(rehearsal))
     rehearsal.seen.caught_up_after_ms = clock.monotonic_ms() - began_ms
-
-
-def _behind(snapshot: Snapshot, done: Replayed) -> int:
-    positions = snapshot.positions()
-    return sum(
-        max(0, end - positions.get(topic, {}).get(int(partition), 0))
-        for topic, ends in done.tally["end_offsets"].items()
-        for partition, end in ends.items()
-    )
 
 
 def _report(
@@ -333,49 +345,17 @@ def _report(
         "is_scraped": is_seen,
         "audit": {"exact": audit.is_exact, "records": audit.records, "cells": audit.compared_cells},
     }
-    report["problems"] = problems(report)
+    report["problems"] = rehearsal_report.problems(report)
     return report
 
 
-def problems(report: Mapping[str, Any]) -> list[str]:
-    """Return what the night must not look like, each with what to look at."""
-    found = []
-    if not report["audit"]["exact"]:
-        found.append("the audit counted something else: run it again with --keep, and `festival audit` on its topics")
-    if report["counted_orders"] != report["orders"]:
-        found.append(f"{report['orders']:,} orders were sent and {report['counted_orders']:,} counted")
-    if report["slip_ms"]["p99"] > SLIP_P99_MS:
-        slip = report["slip_ms"]["p99"]
-        found.append(f"the load was sent late (99 % within {slip:,} ms): more --processes, or another machine to send")
-    delay = report["delay_seconds"]["p99"]
-    if delay is None or delay > FRESH_SECONDS:
-        found.append(f"1 % of the records took longer than {FRESH_SECONDS:.0f} s to be counted: more workers")
-    found += [f"alert {a['name']} fired" for a in report["alerts"] or () if a["severity"] == "critical"]
-    if report["is_scraped"] is False:
-        found.append("Prometheus does not scrape the rehearsal's workers: put their addresses into targets/workers.yml")
-    return found
-
-
-def _text(report: Mapping[str, Any]) -> str:
-    delay, slip = report["delay_seconds"], report["slip_ms"]
-    alerts = report["alerts"]
-    rows = [
-        ("rehearsed", f"{report['festival']} for {report['seconds']:.0f} s, {report['workers']} workers here"),
-        ("sent", f"{report['orders']:,} orders, {report['records']:,} records: {report['records_per_second']:,}/s"),
-        ("peak", f"{report['peak_orders_per_second']:,} orders/s"),
-        ("slip", f"99 % within {slip['p99']:,} ms, at most {slip['max']:,} ms"),
-        ("delay", f"half within {_bound(delay['p50'])}, 99 % within {_bound(delay['p99'])}"),
-        ("lag", f"at most {report['lag_records']['max']:,} records, gone {report['caught_up_after_ms']:,} ms after"),
-        ("audit", f"{'exact' if report['audit']['exact'] else 'NOT exact'}, {report['audit']['cells']:,} cells"),
-    ]
-    if alerts is not None:
-        rows.append(("alerts", ", ".join(sorted({alert["name"] for alert in alerts})) or "none fired"))
-    rows += [("PROBLEM", problem) for problem in report["problems"]]
-    return "\n".join(f"{name:<9}  {value}" for name, value in rows)
-
-
-def _bound(seconds: float | None) -> str:
-    return "more than the histogram tells" if seconds is None else f"{seconds:g} s"
+def tell_kept(settings: Settings) -> None:
+    """Say how to ask a rehearsal that was kept, and how to delete it."""
+    broker, folder = settings.bootstrap_servers, settings.festivals_dir
+    place = f"--broker {broker} --prefix {settings.prefix} --festivals {folder}"
+    delete = f"kafka-topics.sh --bootstrap-server {broker} --delete --topic '{re.escape(settings.prefix)}.*'"
+    for line in (f"kept: festival totals {place}", f"kept: festival audit {place}", f"delete it with: {delete}"):
+        click.echo(line, err=True)
 
 
 async def _delete(settings: Settings, topics: tuple[str, ...]) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import threading
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
+from streams.board.choice import named_festival
 from streams.cli.options import broker_options, json_option
 from streams.cli.progress import progress
+from streams.cli.stopping import INTERRUPTED, stop_on_signals
 from streams.engine.clock import SystemClock
 from streams.errors import UnreachableError, UsageError
 from streams.festivals import load_festivals
@@ -26,15 +25,12 @@ from streams.replay.sender import Sending
 from streams.replay.tally import read_tally, write_tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from decimal import Decimal
 
-    from streams.domain.festivals import Festival
     from streams.replay.load import Load
     from streams.replay.processes import Replayed
     from streams.settings import Settings
 
-INTERRUPTED = 130
 COMPRESSIONS = ("none", "gzip", "lz4", "snappy", "zstd")
 DAY_SECONDS = 86_400
 
@@ -85,7 +81,9 @@ def share_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators
 
 
 @click.command("replay")
-@click.option("--festival", "festival_id", default="singles-day-2019", show_default=True, metavar="ID")
+@click.option(
+    "--festival", "festival_id", default="singles-day-2019", show_default=True, metavar="ID", help="Whose day."
+)
 @click.option("--orders", type=int, default=100_000, show_default=True, metavar="N", help="Orders of the whole day.")
 @click.option("--speed", type=Speed(), help="1 is real time, max as fast as Kafka takes it; default: max.")
 @click.option("--seconds", type=click.FloatRange(min=0.001), help="Instead of --speed: how long the day takes.")
@@ -95,7 +93,9 @@ def share_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators
 @click.option("--tally", "tally_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the tally here.")
 @click.option("--after", type=click.Path(path_type=Path, dir_okay=False), help="Tally of the replay before this one.")
 @click.option("--processes", type=click.IntRange(1, 64), help="Default: one per core at --speed max, else one.")
-@click.option("--compression", type=click.Choice(COMPRESSIONS), default="snappy", show_default=True)
+@click.option(
+    "--compression", type=click.Choice(COMPRESSIONS), default="snappy", show_default=True, help="Of the records."
+)
 @json_option
 @broker_options
 def command(  # noqa: PLR0917 - click passes names
@@ -121,7 +121,7 @@ def command(  # noqa: PLR0917 - click passes names
     """
     festivals = load_festivals(settings.festivals_dir)
     load = festival_load(
-        chosen_festival(festivals, festival_id),
+        named_festival(festivals, festival_id),
         SystemClock().now_ms(),
         orders=orders,
         partitions=asyncio.run(check_topics(settings)),
@@ -168,27 +168,6 @@ def _status(done: Replayed) -> int:
             "as unknown."
         )
     return INTERRUPTED if done.is_interrupted else 0
-
-
-def chosen_festival(festivals: dict[str, Festival], festival_id: str) -> Festival:
-    """Return a festival by id; raises `UsageError` with the known ones."""
-    if festival_id not in festivals:
-        raise UsageError(f"--festival: {festival_id} is not known; known are {', '.join(sorted(festivals))}")
-    return festivals[festival_id]
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C and SIGTERM set while the block runs."""
-    stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run_document(done: Replayed, orders: int) -> dict[str, Any]:

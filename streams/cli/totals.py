@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streams.board.choice import choose_festival
+from streams.board.choice import choose_festival, named_festival
 from streams.board.instants import parse_instant
 from streams.board.live import COUNTED_TOPICS
 from streams.board.text import totals_text
@@ -50,7 +50,7 @@ def command(
     quiet_clients(settings, logging.CRITICAL)  # what goes wrong is told once, by the command
     festivals = load_festivals(settings.festivals_dir)
     if named is not None:
-        choose_festival(festivals, named, (), 0)  # a wrong name is told before anything is read
+        named_festival(festivals, named)  # a wrong name is told before anything is read
     snapshot, ends = asyncio.run(_read(settings))
     festival = choose_festival(festivals, named, snapshot.festivals, SystemClock().now_ms())
     at_ms = None if at is None else parse_instant(at, festival)

@@ -55,7 +55,7 @@ def page(url: str) -> str:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - see `Prometheus`
             text: str = answer.read().decode()
     except (OSError, ValueError) as error:
-        raise UnreachableError(f"{url} does not answer: {error}") from error
+        raise UnreachableError(f"{url} does not answer: {getattr(error, 'reason', error)}") from error
     return text
 
 

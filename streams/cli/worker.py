@@ -11,7 +11,8 @@ import click
 import uvloop
 
 from streams.app import run_worker
-from streams.cli.options import broker_options, json_option, web_options
+from streams.cli.options import broker_options, json_option, setting_option, web_options
+from streams.configuration import NAME
 from streams.serving import worker_web
 
 if TYPE_CHECKING:
@@ -19,11 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("worker")
-@click.option(
-    "--name",
-    metavar="NAME",
-    help="Of this worker: its place in the group, locked on this machine. Default: made of host and web port.",
-)
+@setting_option(NAME)
 @json_option
 @web_options
 @broker_options

@@ -36,7 +36,7 @@ class Checkpoint:
     """Hashes of the span, for the topic of seen ids; a value of None is a tombstone."""
     rejected: Sequence[RejectedRecord]
     positions: Mapping[str, int]
-    """Next offset per source topic (without prefix), sent to the consumer group for lag tools only."""
+    """Next offset per source topic (without prefix), sent to the consumer group for lag tools only; empty: not now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class PartitionProcessor:
         self._rejected: list[RejectedRecord] = []
         self._seen_keys: defaultdict[str, dict[int, list[bytes]]] = defaultdict(dict)
         self._has_news = True
+        self._told: dict[str, int] = {}
+        """Positions in the newest checkpoint that carried them for the group."""
         self.pending_rejected_bytes = 0
         """Size of the rejected records that the next checkpoint carries."""
 
@@ -100,13 +102,17 @@ class PartitionProcessor:
         self.positions[batch.topic] = batch.next_offset
         self._has_news = True
 
-    def cut(self) -> Checkpoint | None:
+    def cut(self, *, tells_group: bool = True) -> Checkpoint | None:
         """Return everything that changed since the last cut, as one checkpoint; None if nothing did.
 
-        The first cut after a takeover is never None, so that every partition gets a cursor.
+        The first cut after a takeover is never None, so that every partition gets a cursor. Without `tells_group` the
+        checkpoint carries no positions for the consumer group; the next cut with it makes up for that.
         """
-        if not self._has_news:
+        is_behind = tells_group and self._told != self.positions
+        if not self._has_news and not is_behind:
             return None
+        if is_behind:
+            self._told = dict(self.positions)
         self.sequence += 1
         pages = [
             (PageKey(self.generation, festival, rollup, number).encode(), encode_page(page))
@@ -124,7 +130,7 @@ class PartitionProcessor:
             cursor=(cursor_key(self.generation), encode_cursor(self._cursor())),
             seen=self._cut_seen(),
             rejected=rejected,
-            positions=dict(self.positions),
+            positions=dict(self.positions) if tells_group else {},
         )
 
     def _cursor(self) -> Cursor:

@@ -18,6 +18,8 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
 )
 
+from streams.errors import UnreachableError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -119,6 +121,16 @@ async def start_consumer(
         )
 
     return await _start(make, "a reader", is_patient=is_patient)
+
+
+def cannot_reach(settings: Settings, error: BaseException) -> UnreachableError:
+    """Return a failed connection as the operator is told of it."""
+    # aiokafka's own text for it lists the addresses as tuples, and says no more than this.
+    why = "" if "Unable to bootstrap" in str(error) else f" ({error})"
+    return UnreachableError(
+        f"Kafka at {settings.bootstrap_servers} cannot be reached{why}: is it running, is that its address as seen "
+        "from here, and do FESTIVAL_SECURITY_* fit it?"
+    )
 
 
 def is_permanent(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from streams.errors import UnreachableError
+from streams.kafka import clients
 from streams.kafka.ledger_view import FollowerDelta, LedgerView
 from streams.kafka.log_reader import LogReader, end_offsets_by_topic
 from streams.kafka.topics import LEDGER
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("festival.follower")
 
-POLL_SECONDS = 0.2
-"""Between two looks: checkpoints come twice a second from each partition, and each look costs a loop turn."""
+GATHER_MS = 150
+"""The broker holds an answer back for so long: checkpoints of many partitions come with one request, not one each."""
+POLL_SECONDS = 0.05
+"""Between two looks, each of which costs a loop turn."""
 WAIT_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 TELL_EVERY = 60
@@ -41,7 +45,7 @@ OPEN_LIMIT = 10
 
 
 class LedgerFollower:
-    """Call order: `start`, then `drain` as often as liked from the same event loop, `stop`.
+    """Call order: `start`, then `drain` as often as liked and from any thread, `stop`.
 
     Survives outages of the broker: it goes on where it was. Nothing is handed over before everything that was
     committed at the start has been read.
@@ -53,6 +57,8 @@ class LedgerFollower:
         self._task: asyncio.Task[None] | None = None
         self._reader: LogReader | None = None
         self._view: LedgerView | None = None
+        self._lock = threading.Lock()
+        """Held while the view changes."""
         self._positions: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] | None = None
         """What has to be read before anything is handed over, None once it was."""
@@ -88,9 +94,10 @@ class LedgerFollower:
 
     def drain(self) -> FollowerDelta | None:
         """Hand over what has changed since the last call; None where nothing has, or before the follower is ready."""
-        if self._view is None or self._ends is not None:
-            return None
-        return self._view.drain()
+        with self._lock:
+            if self._view is None or self._ends is not None:
+                return None
+            return self._view.drain()
 
     async def source_end_offsets(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
         """Return the end offset (last stable) of each partition of `topics`, by topic and partition.
@@ -120,7 +127,9 @@ class LedgerFollower:
 
     async def _follow(self) -> None:
         """Follow from where we are until something goes wrong; return where there is nothing to follow yet."""
-        reader = self._reader = await LogReader.open(self._settings)
+        reader = self._reader = await LogReader.open(
+            self._settings, fetch_min_bytes=clients.FETCH_BYTES, fetch_max_wait_ms=GATHER_MS
+        )
         if self._view is None:
             count = await reader.partition_count(LEDGER)
             if not count:
@@ -139,18 +148,21 @@ class LedgerFollower:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self, reader: LogReader, view: LedgerView) -> None:
+        batches = await reader.fetch(WAIT_SECONDS)
         is_switched = False
-        for batch in await reader.fetch(0 if self._has_caught_up() else WAIT_SECONDS):
-            self._failures = 0
-            is_switched |= view.add(batch)
-            self._positions[TopicPartition(LEDGER, batch.partition)] = batch.next_offset
+        with self._lock:
+            for batch in batches:
+                self._failures = 0
+                is_switched |= view.add(batch)
+                self._positions[TopicPartition(LEDGER, batch.partition)] = batch.next_offset
         if is_switched:
             # The other partitions may not have been read up to what the new generation began with.
             self._ends = await reader.end_offsets(self._positions)
-        if self._has_caught_up():
-            self._ends = None
-            view.show_current()
-            self._ready.set()
+        with self._lock:
+            if self._has_caught_up():
+                self._ends = None
+                view.show_current()
+                self._ready.set()
 
     def _has_caught_up(self) -> bool:
         return self._ends is not None and all(self._positions[tp] >= end for tp, end in self._ends.items())

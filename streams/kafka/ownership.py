@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
@@ -25,14 +25,11 @@ from streams.kafka.first_rejections import tell_first
 from streams.kafka.source import ADVICE, HeldError, check_position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
-    from streams.domain.declarations import Declarations
     from streams.engine.batch import RecordBatch
-    from streams.engine.checkpoint import Checkpoint, LedgerStore, PartitionStore
-    from streams.engine.clock import Clock
-    from streams.engine.status import WorkerStatus
-    from streams.kafka.source import Source
+    from streams.engine.checkpoint import PartitionStore
+    from streams.kafka.counting import Counting
 
 log = logging.getLogger("festival.worker")
 
@@ -47,25 +44,10 @@ FAULTS_LIMIT = 3
 """Fetches of damaged bytes in a row before the log itself is taken as damaged."""
 DELAY_SAMPLES = 8
 """Record times looked at per batch for the delay: a batch of a catch-up spans minutes."""
+GROUP_OFFSETS_MS = 5_000
+"""Between two checkpoints that carry the group's offsets, which cost as much as everything else in one."""
 FENCED_SESSIONS = 1.5
 """Session timeouts to wait after a fence: if the group had dealt the partition anew, it would have told us by then."""
-
-
-class Counting(NamedTuple):
-    """What all ownerships of a worker share."""
-
-    store: LedgerStore
-    source: Source
-    declarations: Declarations
-    generation: str
-    topics: tuple[str, ...]
-    status: WorkerStatus
-    clock: Clock
-    checkpoint_interval_ms: int
-    session_timeout_ms: int
-    on_failure: Callable[[BaseException], None]
-    """Told what nothing here gets over: the worker must end. May be called from any task of the loop."""
-    on_held: Callable[[], None]
 
 
 class Ownership:
@@ -86,6 +68,7 @@ class Ownership:
         self._chores: set[asyncio.Task[None]] = set()
         self._uncommitted: list[tuple[int, int]] = []
         """Record time and number of records applied since the last cut, sampled."""
+        self._group_due_ms = 0
         self._attempts = 0
         self._verdict: HeldError | None = None
         self._faults: dict[str, int] = {}
@@ -266,7 +249,7 @@ class Ownership:
         self._attempts = 0
         while self._is_counting:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), counting.checkpoint_interval_ms / 1000)
+                await asyncio.wait_for(self._wake.wait(), counting.pause_seconds())
             self._wake.clear()
             if self._is_counting:
                 await self._checkpoint(processor, store)
@@ -279,12 +262,15 @@ class Ownership:
 
     async def _checkpoint(self, processor: PartitionProcessor, store: PartitionStore) -> None:
         """Make what changed durable; counting goes on meanwhile."""
-        checkpoint = processor.cut()
-        if checkpoint is None:
-            return
-        span, self._uncommitted = self._uncommitted, []
         clock, status = self.counting.clock, self.counting.status
         started_ms = clock.monotonic_ms()
+        tells_group = started_ms >= self._group_due_ms or not self._is_counting
+        checkpoint = processor.cut(tells_group=tells_group)
+        if checkpoint is None:
+            return
+        if tells_group:
+            self._group_due_ms = started_ms + GROUP_OFFSETS_MS
+        span, self._uncommitted = self._uncommitted, []
         await store.commit(checkpoint)
         elapsed_ms, now_ms = clock.monotonic_ms() - started_ms, clock.now_ms()
         cursor = decode_cursor(checkpoint.cursor[1])
@@ -292,7 +278,9 @@ class Ownership:
         for record_time_ms, records in span:
             status.observe_delay((now_ms - record_time_ms) / 1000, records)
         if elapsed_ms > SLOW_CHECKPOINT_MS:
-            log.warning("checkpoint was slow", extra={**_size(checkpoint), "seconds": elapsed_ms / 1000})
+            size = {"pages": len(checkpoint.pages), "rejected": len(checkpoint.rejected)}
+            seconds = elapsed_ms / 1000
+            log.warning("checkpoint was slow", extra={"partition": self.partition, **size, "seconds": seconds})
 
     def _note(self, batch: RecordBatch) -> None:
         """Remember for the delay when the records of a batch reached Kafka."""
@@ -383,11 +371,3 @@ class Ownership:
         self._chores.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.counting.on_failure(error)
-
-
-def _size(checkpoint: Checkpoint) -> dict[str, int]:
-    return {
-        "partition": checkpoint.partition,
-        "pages": len(checkpoint.pages),
-        "rejected": len(checkpoint.rejected),
-    }

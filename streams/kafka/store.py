@@ -20,11 +20,11 @@ from streams.engine.checkpoint import Checkpoint, FencedError, OutcomeUnknownErr
 from streams.engine.steps import Step, at_nth, nothing_at, parse_crash
 from streams.errors import UsageError
 from streams.kafka import clients
-from streams.kafka.batches import TransactionBatches
 from streams.kafka.generations import GenerationWatch
 from streams.kafka.ledger_keys import parse_key
 from streams.kafka.restore import read_back
 from streams.kafka.topics import LEDGER, SEEN
+from streams.kafka.transaction import Transaction, stop_sender
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
@@ -98,6 +98,7 @@ class KafkaLedgerStore:
             try:
                 if not self._context.counts_beside:
                     remade = (await self._confirm(partition, generation)).remade
+                await stop_sender(producer)
             except BaseException:
                 await clients.stop(producer)
                 raise
@@ -169,9 +170,8 @@ class KafkaPartitionStore:
 
     async def forget_all_but(self, generations: Collection[str]) -> None:
         """Remove the records of other generations that the restore met, in a transaction. Raises like `commit`."""
-        prefix = self._context.settings.prefix
         stale = [
-            (prefix + topic, key)
+            (self._place(topic), key)
             for topic, keys in self._others.items()
             for key in keys
             if _generation_of(key) not in generations
@@ -180,12 +180,10 @@ class KafkaPartitionStore:
         if not stale:
             return
         async with self._writing():
-            batches = TransactionBatches(self._producer, self._partition)
-            await self._producer.begin_transaction()
-            for topic, key in stale:
-                await batches.add(topic, key, None)
-            await batches.acknowledged()
-            await self._producer.commit_transaction()
+            transaction = Transaction(self._producer)
+            for place, key in stale:
+                transaction.add(place, key, None)
+            await transaction.commit()
         log.info("old generations removed", extra={"partition": self._partition, "records": len(stale)})
 
     async def commit(self, checkpoint: Checkpoint) -> None:
@@ -220,52 +218,50 @@ class KafkaPartitionStore:
     async def _commit(self, checkpoint: Checkpoint) -> None:
         prefix = self._context.settings.prefix
         at_step = self._context.at_step
-        batches = TransactionBatches(self._producer, self._partition)
+        at_step(Step.BEFORE_BEGIN)
+        transaction = Transaction(self._producer)
 
         async def reach(step: Step) -> None:
             # Under test, so that a crash at a step leaves behind what was sent before it; else all of it travels in
             # one produce request.
             if at_step is not nothing_at:
-                await batches.acknowledged()
+                await transaction.flush()
                 at_step(step)
 
-        await reach(Step.BEFORE_BEGIN)
-        await self._producer.begin_transaction()
         await reach(Step.AFTER_BEGIN)
+        ledger, seen = self._place(LEDGER), self._place(SEEN)
         for key, page in checkpoint.pages:
-            await batches.add(prefix + LEDGER, key, page)
+            transaction.add(ledger, key, page)
         await reach(Step.AFTER_PAGES)
         for key, hashes in checkpoint.seen:
-            await batches.add(prefix + SEEN, key, hashes)
+            transaction.add(seen, key, hashes)
         await reach(Step.AFTER_SEEN)
         for record in checkpoint.rejected:
             if not self._is_written_before(record):
                 headers = [(name, _on_kafka(prefix, name, value)) for name, value in record.headers]
-                await batches.add(prefix + record.topic, record.key, record.value, headers)
+                transaction.add(self._place(record.topic), record.key, record.value, headers)
         await reach(Step.AFTER_REJECTED)
-        await batches.add(prefix + LEDGER, *checkpoint.cursor)
+        transaction.add(ledger, *checkpoint.cursor)
         await reach(Step.AFTER_CURSOR)
-        # A failed batch does not fail aiokafka's commit: without this look its pages would be missing from it. Only
-        # then the offsets: sent at the same time, the broker refuses one or the other as concurrent.
-        await batches.acknowledged()
         if checkpoint.positions and not self._context.counts_beside:
-            await self._producer.send_offsets_to_transaction(self._offsets(checkpoint.positions), prefix + GROUP)
+            # Only then the offsets: sent at the same time, the broker refuses one or the other as concurrent.
+            await transaction.flush()
+            await transaction.add_offsets(self._offsets(checkpoint.positions), prefix + GROUP)
         await reach(Step.AFTER_OFFSETS)
         if at_step is nothing_at:
-            await self._producer.commit_transaction()
+            await transaction.commit()
             return
-        committing = asyncio.ensure_future(self._producer.commit_transaction())
+        committing = asyncio.ensure_future(transaction.commit())
         await asyncio.sleep(0.002)  # the request leaves, its answer is not awaited
         at_step(Step.DURING_COMMIT)
         await committing
         at_step(Step.AFTER_COMMIT)
 
+    def _place(self, topic: str) -> TopicPartition:
+        return TopicPartition(self._context.settings.prefix + topic, self._partition)
+
     def _offsets(self, positions: Mapping[str, int]) -> dict[TopicPartition, OffsetAndMetadata]:
-        prefix = self._context.settings.prefix
-        return {
-            TopicPartition(prefix + topic, self._partition): OffsetAndMetadata(offset, "")
-            for topic, offset in positions.items()
-        }
+        return {self._place(topic): OffsetAndMetadata(offset, "") for topic, offset in positions.items()}
 
     def _is_written_before(self, record: RejectedRecord) -> bool:
         if self._context.counts_beside:

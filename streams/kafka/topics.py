@@ -22,8 +22,9 @@ from aiokafka.errors import (
     for_code,
 )
 
+from streams.configuration import DAY_MS
 from streams.errors import UnreachableError, UsageError
-from streams.settings import DAY_MS
+from streams.kafka import clients
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -145,7 +146,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
             await admin.start()
             yield admin
         except (KafkaConnectionError, TimeoutError) as error:
-            raise UnreachableError(f"Kafka at {settings.bootstrap_servers} cannot be reached: {error}") from error
+            raise clients.cannot_reach(settings, error) from error
         except KafkaError as error:
             raise UnreachableError(f"Kafka at {settings.bootstrap_servers} refuses to answer: {error}") from error
     finally:
@@ -208,7 +209,10 @@ async def _check(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequence
     if missing := [spec.name for spec in specs if spec.name not in found]:
         problems.append(f"missing: {', '.join(missing)}. Create them with: {_topics_command(settings)}")
     if len(set(found.values())) > 1:
-        counts = ", ".join(f"{name} {count}" for name, count in found.items())
+        by_count: dict[int, list[str]] = {}
+        for name in sorted(found):
+            by_count.setdefault(found[name], []).append(name)
+        counts = "; ".join(f"{count} have {', '.join(names)}" for count, names in sorted(by_count.items()))
         problems.append(
             f"unequal numbers of partitions: {counts}. Partition p of all topics is counted together, so all need "
             "the same number: create those anew that are wrong, or start beside them with another --prefix."

@@ -17,8 +17,9 @@ from aiokafka.errors import KafkaError
 from streams.engine.checkpoint import UnreadableError
 from streams.engine.status import HeldReason
 from streams.errors import FestivalError, UnreachableError
+from streams.kafka.counting import Counting
 from streams.kafka.log_reader import LogReader
-from streams.kafka.ownership import Counting, Ownership
+from streams.kafka.ownership import Ownership
 from streams.kafka.source import HeldError
 from streams.kafka.transport import BatchApp, BatchConsumer, LogRange, batch_topic
 
@@ -166,6 +167,7 @@ class Worker:
             session_timeout_ms=settings.session_timeout_ms,
             on_failure=self.fail,
             on_held=self._check_held,
+            owned=lambda: len(self._ownerships),
         )
         self._ownerships: dict[int, Ownership] = {}
         self._group_generation: int | None = None

@@ -16,7 +16,7 @@ import numpy as np
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from streams.errors import UnreachableError
+from streams.kafka import clients
 from streams.replay.counting import Acknowledged, Counter
 from streams.replay.events import Renderer, columns
 from streams.replay.load import FACTS
@@ -168,7 +168,7 @@ class Sender:
             await producer.start()
         except KafkaConnectionError as error:
             await producer.stop()
-            raise UnreachableError(f"Kafka cannot be reached: {error}. Check --broker.") from error
+            raise clients.cannot_reach(self._sending.settings, error) from error
         self._producer = producer
 
     async def close(self) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from streams.replay.tally import Tally
+
 FESTIVAL = "singles-day-2019"
 POLL_SECONDS = 0.1
 DEADLINE_SECONDS = 90.0
@@ -46,7 +48,7 @@ class Cluster:
         """Start nothing yet; logs and data go to `directory`."""
         self.settings = Settings(broker=broker, prefix=prefix)
         self._directory = directory
-        self._partitions = partitions
+        self.partitions = partitions
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._follower = LedgerFollower(self.settings)
         self._view = CommittedView()
@@ -54,7 +56,7 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         """Create the topics and follow the ledger."""
-        await create_topics(self.settings, self._partitions)
+        await create_topics(self.settings, self.partitions)
         self._follower.start()
         return self
 
@@ -111,6 +113,10 @@ class Cluster:
     def is_running(self, name: str) -> bool:
         """Return whether a process runs (a stopped one counts as running)."""
         return self._processes[name].poll() is None
+
+    def pid(self, name: str) -> int:
+        """Return the number of a process."""
+        return self._processes[name].pid
 
     async def ended(self, name: str) -> int:
         """Return the exit status of a process once it has ended."""
@@ -169,7 +175,10 @@ class Cluster:
 
     def differences_from_tally(self, name: str) -> list[str]:
         """Return what differs between the committed totals, by every dimension, and the tally of replay `name`."""
-        tally = read_tally(self._tally_file(name))
+        return self.differences_from(read_tally(self._tally_file(name)))
+
+    def differences_from(self, tally: Tally) -> list[str]:
+        """Return what differs between the committed totals, by every dimension, and a tally."""
         festival = load_festivals()[FESTIVAL]
         documents = [totals_document(self.snapshot(), festival, by=dimension) for dimension in DIMENSIONS]
         return [difference for document in documents for difference in compare(tally, document)]

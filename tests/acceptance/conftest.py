@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests."""
+"""Fixtures of the fault tests and of the screen's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.acceptance.browser import Browser, lacking
 from tests.acceptance.cluster import Cluster
+from tests.conftest import skip
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 SEED_VARIABLE = "FESTIVAL_TEST_SEED"
@@ -31,3 +33,13 @@ async def cluster(kafka: str, prefix: str, tmp_path: Path) -> AsyncIterator[Clus
     """Return an empty cluster on the session's broker."""
     async with Cluster(kafka, prefix, tmp_path) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Return a browser that the tests of a module share."""
+    if (reason := lacking()) is not None:
+        skip(reason)
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()

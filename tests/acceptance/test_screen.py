@@ -20,13 +20,10 @@ from streams.festivals import load_festivals
 from streams.kafka.embedded import any_free_port
 from streams.replay.load import load_curves
 from streams.replay.scale import scaled, to_toml
-from tests.acceptance.browser import Browser, lacking
 from tests.acceptance.cluster import FESTIVAL
-from tests.conftest import skip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.acceptance.browser import Browser
     from tests.acceptance.cluster import Cluster
 
 pytestmark = pytest.mark.kafka
@@ -35,15 +32,6 @@ ORDERS = 26_000
 SIZES = {"hall": (3840, 2160), "desk": (1920, 1080), "phone": (390, 844)}
 DAY = load_festivals()[FESTIVAL]
 HERO = "return ['hero', 'hero-spoken'].map((id) => document.getElementById(id).textContent)"
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    if (reason := lacking()) is not None:
-        skip(reason)
-    browser = Browser(tmp_path / "profile")
-    yield browser
-    browser.close()
 
 
 @pytest.fixture
@@ -193,6 +181,9 @@ def it_fits(browser: Browser, size: tuple[int, int], theme: str, picture: Path) 
     browser.media(prefers_color_scheme=theme, prefers_reduced_motion="reduce")
     browser.until(lambda: browser.run("return innerWidth") == size[0], "the window has its size")
     browser.until(lambda: browser.overflows() == [], f"nothing sticks out at {size}, {browser.overflows()}", 5)
+    if size[0] > size[1]:
+        tall = browser.run("return document.documentElement.scrollHeight")
+        assert tall <= size[1], f"nobody scrolls in a hall: {tall} rows at {size}"
     hero = browser.run("return document.getElementById('hero').getBoundingClientRect().height")
     assert hero > size[1] / 20, "the hero number can be read from afar"
     assert browser.accessibility() == []

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
-import sys
-import tempfile
-import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from streams.kafka.embedded import EmbeddedKafka, any_free_port
 from tests.benchmarks.catch_up import catch_up, loop, plain_faust
 from tests.benchmarks.live import live
-from tests.benchmarks.measures import Run, median
+from tests.benchmarks.measures import Run, median, tell
 from tests.benchmarks.report import FAUST, LOOP, ONE, TWO, live_rows, machine, memory_row, table, write
-from tests.benchmarks.topics import Bench, prepare, replay
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.benchmarks.topics import Bench, open_bench, prepare, replay
 
 
 def _arguments() -> argparse.Namespace:
@@ -35,21 +26,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextlib.contextmanager
-def _bench(arguments: argparse.Namespace) -> Iterator[Bench]:
-    prefix = f"bench-{uuid.uuid4().hex[:8]}-"
-    with tempfile.TemporaryDirectory(prefix="festival-bench-") as name:
-        if arguments.broker:
-            yield Bench(arguments.broker, prefix, Path(name))
-            return
-        with EmbeddedKafka(Path(name) / "kafka", port=any_free_port()) as kafka:
-            yield Bench(kafka.address, prefix, Path(name))
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-
 async def _contend(bench: Bench, arguments: argparse.Namespace) -> dict[str, list[Run]]:
     """Let each contender run once per round, so that what else the machine does meets all of them."""
     runs: dict[str, list[Run]] = {ONE: [], TWO: [], LOOP: [], FAUST: []}
@@ -59,19 +35,19 @@ async def _contend(bench: Bench, arguments: argparse.Namespace) -> dict[str, lis
         runs[TWO].append(await catch_up(bench, arguments.orders, 2))
         runs[FAUST].append(plain_faust(bench, arguments.faust_orders))
         rates = ", ".join(f"{name} {found[-1].events_per_cpu_second:,.0f}" for name, found in runs.items())
-        _tell(f"round {number + 1} of {arguments.rounds}, events per CPU second: {rates}")
+        tell(f"round {number + 1} of {arguments.rounds}, events per CPU second: {rates}")
     return runs
 
 
 async def _main() -> None:
     arguments = _arguments()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    with _bench(arguments) as bench:
+    with open_bench(arguments.broker) as bench:
         await prepare(bench)
         lz4 = ("--facts", "orders", "--compression", "lz4")
         loaded = replay(bench, arguments.orders, *lz4)
         first = {int(p): end for p, end in loaded["end_offsets"]["orders"].items()}
-        _tell(f"{arguments.orders:,} orders preloaded")
+        tell(f"{arguments.orders:,} orders preloaded")
         runs = await _contend(bench, arguments)
         steady = await live(bench, arguments.rate, arguments.seconds, first)
         rates = [

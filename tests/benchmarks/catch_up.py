@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from streams.domain.pages import decode_cursor
 from streams.kafka.follower import LedgerFollower
 from tests.benchmarks.measures import Run, Sampler
-from tests.benchmarks.topics import PARTITIONS, Bench, fresh_ledger
+from tests.benchmarks.topics import Bench, fresh_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,7 +88,7 @@ async def catch_up(bench: Bench, events: int, count: int) -> Run:
     """
     await fresh_ledger(bench)
     deadline = time.monotonic() + DEADLINE_SECONDS
-    half_ms = None
+    half: tuple[int, int] | None = None
     with workers(bench, count) as running, Sampler([process.pid for process, _ in running]) as sampler:
         async with Positions(bench) as positions:
             while sum(positions.by_partition.values()) < events:
@@ -97,21 +97,25 @@ async def catch_up(bench: Bench, events: int, count: int) -> Run:
                     assert process.poll() is None, log.read_text("utf-8")[-2000:]
                 await asyncio.sleep(POLL_SECONDS)
                 positions.look()
-                if half_ms is None and sum(positions.by_partition.values()) >= events // 2:
-                    half_ms = time.time_ns() // 1_000_000
+                if half is None and (counted := sum(positions.by_partition.values())) >= events // 2:
+                    half = time.time_ns() // 1_000_000, counted
             end = sampler.samples[-1]
-        began = sampler.at(min(_restored_ms(log) for _, log in running))
+        began = sampler.at(min(restored_ms(log) for _, log in running))
     used = [sample for sample in sampler.samples if began.time_ms <= sample.time_ms <= end.time_ms]
+    assert half is not None, "all is more than half"
+    middle = sampler.at(half[0])
+    first, second = middle.cpu_seconds - began.cpu_seconds, end.cpu_seconds - middle.cpu_seconds
     return Run(
         events,
-        end.cpu_seconds - began.cpu_seconds,
+        first + second,
         (end.time_ms - began.time_ms) / 1000,
         max(sample.rss_mb for sample in used),
-        sampler.at(half_ms or end.time_ms).rss_mb,
+        middle.rss_mb,
+        (half[1] / first, (events - half[1]) / second if second else 0.0),
     )
 
 
-def _restored_ms(log: Path) -> int:
+def restored_ms(log: Path) -> int:
     """Return when a worker's first partition was restored; far in the future where none was."""
     found = RESTORED.search(log.read_text("utf-8"))
     if found is None:
@@ -121,7 +125,7 @@ def _restored_ms(log: Path) -> int:
 
 def loop(bench: Bench, events: int) -> Run:
     """Count the same orders with the do-it-yourself loop."""
-    arguments = [bench.broker, f"{bench.prefix}orders", str(PARTITIONS), str(events)]
+    arguments = [bench.broker, f"{bench.prefix}orders", str(bench.partitions), str(events)]
     return _child([sys.executable, "-m", "tests.benchmarks.loop", *arguments], {})
 
 
@@ -131,7 +135,7 @@ def plain_faust(bench: Bench, events: int) -> Run:
         "BENCH_BROKER": bench.broker,
         "BENCH_TOPIC": f"{bench.prefix}orders",
         "BENCH_EVENTS": str(events),
-        "BENCH_PARTITIONS": str(PARTITIONS),
+        "BENCH_PARTITIONS": str(bench.partitions),
         "BENCH_DATA": str(bench.directory / "plain-faust"),
     }
     return _child([sys.executable, "-m", "tests.benchmarks.plain_faust"], variables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,43 +14,70 @@ from streams.replay.load import DEFAULT_SHAPE, festival_load
 from streams.replay.sender import TICK_MS, Sender, Sending
 from tests.benchmarks.catch_up import DEADLINE_SECONDS, Positions, start_worker, workers
 from tests.benchmarks.measures import percentile
-from tests.benchmarks.topics import PARTITIONS, Bench, fresh_ledger
+from tests.benchmarks.topics import Bench, fresh_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     from streams.domain.curves import Int64s
     from streams.replay.counting import Acknowledged
     from streams.replay.events import Events
+    from streams.replay.tally import Tally
 
 LOOK_SECONDS = 0.02
 WARM_UP_SECONDS = 5
 KILLS = 3
+DAY_SECONDS = 86_400
+Seen = tuple[int, int, int]
+"""When a committed position was seen, its partition, and the position."""
 
 
 class SteadySender(Sender):
     """Sends orders at a constant rate, and remembers where and when the broker put them."""
 
-    def __init__(self, bench: Bench, orders: int, per_second: int, seed: int) -> None:
-        """Prepare `orders` orders; `seed` keeps their ids apart from other runs'."""
-        festivals = load_festivals()
+    def __init__(self, bench: Bench, per_second: int, seed: int, shares: Mapping[str, Decimal] | None = None) -> None:
+        """Prepare a day of so many orders that its mean is `per_second`; `seed` keeps their ids apart from other runs'.
+
+        Sent from the day's noon on, so that time in the festival passes about as fast as on the clock. `shares` are
+        those of a load, by name.
+        """
         clock = SystemClock()
-        day = festivals[DEFAULT_SHAPE]
-        load = festival_load(day, clock.now_ms(), orders=orders, partitions=PARTITIONS, seed=seed, facts=("orders",))
-        super().__init__(load, range(PARTITIONS), Sending(bench.settings, (), compression="lz4"), clock)
+        festivals = load_festivals()
+        orders, count = per_second * DAY_SECONDS, bench.partitions
+        load = festival_load(
+            festivals[DEFAULT_SHAPE],
+            clock.now_ms(),
+            orders=orders,
+            partitions=count,
+            seed=seed,
+            facts=("orders",),
+            shares=shares,
+        )
+        counted = tuple(festivals.values()) if shares is not None else ()
+        super().__init__(load, range(count), Sending(bench.settings, counted, compression="lz4"), clock)
         self._per_second = per_second
-        self._began_ms: int | None = None
-        self._counter = self  # type: ignore[assignment] # a tally is not wanted, its input is
+        self._first = self._timeline.next_number = load.plan.number_at(DAY_SECONDS * 1000 // 2)
+        self._truth = self._counter if shares is not None else None
+        """A tally costs as much as sending; without shares nobody asks for it."""
+        self._counter = self  # type: ignore[assignment] # it is told what was acknowledged, and tells the truth
         self.taken: list[Acknowledged] = []
 
-    def add(self, events: Events, batches: Sequence[Acknowledged]) -> None:  # noqa: ARG002 - a counter's signature
+    def add(self, events: Events, batches: Sequence[Acknowledged]) -> None:
         """Remember the acknowledged batches."""
         self.taken += batches
+        if self._truth is not None:
+            self._truth.add(events, batches)
+
+    def tally(self) -> Tally:
+        """Return the tally."""
+        assert self._truth is not None, "no shares, no tally"
+        return self._truth.tally()
 
     async def _next_step(self, started_ms: int) -> Int64s:
         await asyncio.sleep(TICK_MS / 1000)
         due = (self._clock.monotonic_ms() - started_ms) * self._per_second // 1000
-        return self._timeline.take_orders(max(due - self._timeline.next_number, 0))
+        return self._timeline.take_orders(max(self._first + due - self._timeline.next_number, 0))
 
 
 @dataclass
@@ -80,17 +108,16 @@ async def live(bench: Bench, per_second: int, seconds: int, first_offsets: dict[
     found = Live()
     with workers(bench, 1) as running:
         async with Positions(bench) as positions:
-            await _until(lambda: sum(positions.by_partition.values()) >= sum(first_offsets.values()), positions)
-            orders = per_second * (WARM_UP_SECONDS + seconds + 30 * KILLS)
-            sender = SteadySender(bench, orders, per_second, seed=time.time_ns() % 10**9)
+            await until(lambda: sum(positions.by_partition.values()) >= sum(first_offsets.values()), positions)
+            sender = SteadySender(bench, per_second, seed=time.time_ns() % 10**9)
             await sender.start()
             ended = asyncio.Event()
             began_ms = SystemClock().monotonic_ms()
             sending = asyncio.create_task(sender.run(began_ms, lambda _n: None, ended.is_set))
-            await _watch(positions, WARM_UP_SECONDS)
+            await watch(positions, WARM_UP_SECONDS)
             skip = len(sender.taken)
-            seen = await _watch(positions, seconds)
-            found.delays = _delays(sender.taken[skip:], seen)
+            seen = await watch(positions, seconds)
+            found.delays = delays(sender.taken[skip:], seen)
             for kill in range(KILLS):
                 found.recoveries.append(await _kill(bench, running, positions, kill))
             ended.set()
@@ -99,7 +126,7 @@ async def live(bench: Bench, per_second: int, seconds: int, first_offsets: dict[
     return found
 
 
-async def _until(is_true: Any, positions: Positions) -> None:  # noqa: ANN401 - a condition
+async def until(is_true: Any, positions: Positions) -> None:  # noqa: ANN401 - a condition
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not is_true():
         assert time.monotonic() < deadline
@@ -107,8 +134,8 @@ async def _until(is_true: Any, positions: Positions) -> None:  # noqa: ANN401 - 
         positions.look()
 
 
-async def _watch(positions: Positions, seconds: float) -> list[tuple[int, int, int]]:
-    """Return (when seen, partition, committed next offset) for each move within some seconds."""
+async def watch(positions: Positions, seconds: float) -> list[Seen]:
+    """Return each move of a position seen within some seconds."""
     seen = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -118,15 +145,19 @@ async def _watch(positions: Positions, seconds: float) -> list[tuple[int, int, i
     return seen
 
 
-def _delays(taken: Sequence[Acknowledged], seen: Sequence[tuple[int, int, int]]) -> list[tuple[float, int]]:
+def delays(taken: Sequence[Acknowledged], seen: Sequence[Seen]) -> list[tuple[float, int]]:
     """Return the delay of each batch that was seen committed, with its number of records."""
-    delays = []
+    times: dict[int, list[int]] = {}
+    offsets: dict[int, list[int]] = {}
+    for time_ms, partition, offset in seen:
+        times.setdefault(partition, []).append(time_ms)
+        offsets.setdefault(partition, []).append(offset)
+    found = []
     for batch in taken:
-        end = batch.base_offset + len(batch.rows)
-        at = next((t for t, partition, offset in seen if partition == batch.partition and offset >= end), None)
-        if at is not None:
-            delays.append(((at - batch.record_time_ms) / 1000, len(batch.rows)))
-    return delays
+        place = bisect_left(offsets.get(batch.partition, []), batch.base_offset + len(batch.rows))
+        if place < len(times.get(batch.partition, [])):
+            found.append(((times[batch.partition][place] - batch.record_time_ms) / 1000, len(batch.rows)))
+    return found
 
 
 async def _kill(bench: Bench, running: list[Any], positions: Positions, number: int) -> float:
@@ -139,10 +170,10 @@ async def _kill(bench: Bench, running: list[Any], positions: Positions, number: 
     log = bench.directory / f"restarted-{number}.log"
     running[0] = (start_worker(bench, 0, log), log)
     moved: dict[int, int] = {}
-    while len(moved) < PARTITIONS:
+    while len(moved) < bench.partitions:
         assert time.monotonic() < began + DEADLINE_SECONDS
         await asyncio.sleep(LOOK_SECONDS)
         moved |= positions.look()
     recovered = time.monotonic() - began
-    await _watch(positions, WARM_UP_SECONDS)
+    await watch(positions, WARM_UP_SECONDS)
     return recovered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Run:
     peak_rss_mb: float
     half_rss_mb: float = 0.0
     """At half of the events; 0 where it was not looked at."""
+    halves: tuple[float, float] = (0.0, 0.0)
+    """Events per CPU second in the first half and in the second; 0 where it was not looked at."""
 
     @property
     def events_per_cpu_second(self) -> float:
@@ -106,3 +109,8 @@ def percentile(values: Sequence[tuple[float, int]], share: float) -> float:
 def median(values: Sequence[float]) -> float:
     """Return the median."""
     return statistics.median(values)
+
+
+def tell(text: str) -> None:
+    """Say how far a benchmark is."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 LOOP = "do-it-yourself loop"
 FAUST = "plain Faust, tumbling table"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 ONE, TWO = "one worker", "two workers"
 
 
@@ -35,12 +34,13 @@ def table(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     return rows
 
 
-def write(page: Path, lines: Sequence[str]) -> None:
-    """Put the lines between the markers of a Markdown page."""
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin, page
-    assert end, page
+def write(page: Path, lines: Sequence[str], part: str = "measured") -> None:
+    """Put the lines between the markers of one part of a Markdown page."""
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    before, found, rest = page.read_text("utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    assert found, (page, part)
+    assert found_end, (page, part)
     page.write_text(before + begin + "\n\n".join(["", "\n".join(lines), ""]) + end + after, "utf-8")
 
 

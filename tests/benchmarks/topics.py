@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
+import tempfile
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from streams.kafka.embedded import EmbeddedKafka, any_free_port
 from streams.kafka.topics import LEDGER, SEEN, create_topics
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 PARTITIONS = 4
 PAUSE_SECONDS = 0.2
@@ -29,6 +34,7 @@ class Bench:
     broker: str
     prefix: str
     directory: Path
+    partitions: int = PARTITIONS
 
     @property
     def settings(self) -> Settings:
@@ -44,6 +50,18 @@ class Bench:
         return [sys.executable, "-m", "streams.cli", arguments[0], *self.arguments(), *arguments[1:]]
 
 
+@contextlib.contextmanager
+def open_bench(broker: str | None, partitions: int = PARTITIONS) -> Iterator[Bench]:
+    """Give a bench with a prefix of its own, on `broker` or an embedded Kafka."""
+    prefix = f"bench-{uuid.uuid4().hex[:8]}-"
+    with tempfile.TemporaryDirectory(prefix="festival-bench-") as name:
+        if broker:
+            yield Bench(broker, prefix, Path(name), partitions)
+            return
+        with EmbeddedKafka(Path(name) / "kafka", port=any_free_port()) as kafka:
+            yield Bench(kafka.address, prefix, Path(name), partitions)
+
+
 def replay(bench: Bench, orders: int, *arguments: str) -> dict[str, Any]:
     """Run `festival replay` to its end and return what it prints."""
     command = bench.command("replay", "--orders", str(orders), "--json", *arguments)
@@ -55,7 +73,7 @@ def replay(bench: Bench, orders: int, *arguments: str) -> dict[str, Any]:
 
 async def prepare(bench: Bench) -> None:
     """Create the topics."""
-    await create_topics(bench.settings, PARTITIONS)
+    await create_topics(bench.settings, bench.partitions)
 
 
 async def fresh_ledger(bench: Bench) -> None:
@@ -71,7 +89,7 @@ async def fresh_ledger(bench: Bench) -> None:
     while True:
         # Kafka forgets a topic in several places, one after the other.
         try:
-            await create_topics(bench.settings, PARTITIONS)
+            await create_topics(bench.settings, bench.partitions)
         except KafkaError:
             await asyncio.sleep(PAUSE_SECONDS)
         else:

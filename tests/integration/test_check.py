@@ -106,10 +106,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         skip(str(error))
 
 
-def forbid(broker: str, kind: str, name: str, operation: str) -> None:
+def forbid(
+    broker: str, kind: str, name: str, operation: str, pattern: object = acl.ResourcePatternType.LITERAL
+) -> None:
     """Take an operation on something away from everybody."""
     admin = acl.AdminClient({"bootstrap.servers": broker})
-    place = (acl.ResourceType[kind], name, acl.ResourcePatternType.LITERAL, "User:*", "*")
+    place = (acl.ResourceType[kind], name, pattern, "User:*", "*")
     rules = [
         acl.AclBinding(*place, acl.AclOperation[operation], acl.AclPermissionType.DENY),
         acl.AclBinding(*place, acl.AclOperation.ALL, acl.AclPermissionType.ALLOW),
@@ -141,3 +143,14 @@ def test_what_the_user_may_not_do_is_named_with_the_command_that_allows_it(
     ):
         assert wanted in mended
     assert len(told["permissions"]) == 4
+
+
+@pytest.mark.kafka
+def test_a_rehearsal_whose_workers_could_not_count_is_not_begun(
+    guarded: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forbid(guarded, "TRANSACTIONAL_ID", "x-rehearsal.", "WRITE", acl.ResourcePatternType.PREFIXED)
+    assert run(["rehearse", "--broker", guarded, "--prefix", "x-", "--partitions", "1"]) == 3
+    told = capsys.readouterr().err
+    assert "not allowed: Write, Describe on transactional-id x-rehearsal." in told
+    assert "names that begin with x-rehearsal.:" in told

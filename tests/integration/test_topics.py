@@ -13,11 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.cli.main import run
+from streams.configuration import DAY_MS
 from streams.errors import UnreachableError
 from streams.kafka import topics
 from streams.kafka.embedded import any_free_port
 from streams.kafka.topics import SOURCES, TopicsError, check_topics, create_topics, rejected_topic
-from streams.settings import DAY_MS, Settings
+from streams.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -137,7 +138,7 @@ async def test_a_longer_settle_asks_for_a_longer_retention(settings: Settings) -
 async def test_unequal_numbers_of_partitions_are_refused_and_never_grown(settings: Settings) -> None:
     await create_by_hand(settings, "orders", 2)
     await create_by_hand(settings, "payments", 3)
-    with pytest.raises(TopicsError, match=r"unequal numbers of partitions: .*orders 2"):
+    with pytest.raises(TopicsError, match=r"unequal numbers of partitions: 2 have "):
         await check_topics(settings)
     with pytest.raises(TopicsError, match="Partitions are never added"):
         await create_topics(settings, 3)

@@ -122,6 +122,7 @@ async def test_a_worker_that_ends_in_order_commits_what_it_counted(kafka: str, p
         assert report["checkpoints"] >= w.PARTITIONS
         assert 0 < sum(sum(outcomes.values()) for outcomes in report["events"].values()) <= load.sent
         worker.start()
+        await worker.counting(2 * w.PARTITIONS)
         await _exact(settings, load)
         restored = [line for line in worker.log().splitlines() if "partition restored" in line]
         assert len(restored) == 2 * w.PARTITIONS

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from streams.configuration import DAY_MS
 from streams.errors import UsageError
-from streams.settings import DAY_MS, Secret, Security, Settings, default_data_dir, load_settings
+from streams.settings import Secret, Security, Settings, default_data_dir, load_settings
 
 SASL = {
     "FESTIVAL_SECURITY_PROTOCOL": "SASL_SSL",

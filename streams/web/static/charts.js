@@ -3,6 +3,8 @@
 const SVG = "http://www.w3.org/2000/svg";
 const HOURS_MS = 3600000;
 const TICKS = 4;
+const FORECAST_EVERY = 15; // minutes of the last edition per corner of the band
+const APART = 0.17; // of the height, between two values of a square-root axis
 const ROOT_FROM = 12; // a peak of so many times the middle value would flatten the rest of a linear chart
 
 function element(name, attributes, text) {
@@ -12,10 +14,27 @@ function element(name, attributes, text) {
   return made;
 }
 
-function niceCeiling(value) {
-  if (value <= 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 3, 4, 6, 8, 10].find((step) => step * power >= value) * power;
+// The even steps that a linear axis has up to `top` and just beyond: [0, step, …, ceiling].
+export function evenTicks(top) {
+  if (top <= 0) return [0];
+  const power = 10 ** Math.floor(Math.log10(top / TICKS));
+  const step = [1, 2, 2.5, 4, 5, 10].find((one) => one * power * TICKS >= top) * power;
+  return Array.from({ length: Math.ceil(top / step) + 1 }, (_, i) => i * step);
+}
+
+// Round values for a square-root axis, as far apart as letters need: 0, then from the top down.
+export function rootTicks(top) {
+  if (top <= 0) return [0];
+  const power = 10 ** Math.floor(Math.log10(top));
+  const ceiling = [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((one) => one * power >= top) * power;
+  const ticks = [ceiling];
+  for (let down = power; down > power / 1000; down /= 10) {
+    for (const value of [5 * down, 2 * down, down]) {
+      const place = Math.sqrt(value / ceiling);
+      if (place > APART && Math.sqrt(ticks[0] / ceiling) - place > APART) ticks.unshift(value);
+    }
+  }
+  return [0, ...ticks];
 }
 
 // Letters in units of the font's size, roughly, and rather too wide.
@@ -25,11 +44,20 @@ function widthOf(text) {
   return width;
 }
 
+const PAPER = { width: 700, height: 210, unit: 11 }; // no browser tells how large a place will be on paper
+
 class Chart {
   constructor(svg) {
     this.svg = svg;
     this.drawing = null;
+    this.isPrinted = false;
     new ResizeObserver(() => this.redraw()).observe(svg);
+    for (const [event, isPrinted] of [["beforeprint", true], ["afterprint", false]]) {
+      addEventListener(event, () => {
+        this.isPrinted = isPrinted;
+        this.redraw();
+      });
+    }
   }
 
   redraw() {
@@ -37,14 +65,15 @@ class Chart {
   }
 
   begin(top, format, scale, festival, label) {
-    const box = this.svg.getBoundingClientRect();
-    this.unit = parseFloat(getComputedStyle(this.svg).fontSize);
+    const box = this.isPrinted ? PAPER : this.svg.getBoundingClientRect();
+    this.unit = this.isPrinted ? PAPER.unit : parseFloat(getComputedStyle(this.svg).fontSize);
     const unit = this.unit;
     this.scale = scale;
-    this.ceiling = niceCeiling(top);
-    const ticks = Array.from({ length: TICKS + 1 }, (_, i) => this.ceiling * scale.inverse(i / TICKS));
+    const ticks = scale.ticks(top);
+    this.ceiling = ticks[ticks.length - 1] || 1;
+    this.svg.dataset.ceiling = this.ceiling;
     this.left = unit * (1 + Math.max(...ticks.map((value) => widthOf(format(value)))));
-    this.right = Math.max(box.width - unit * 0.6, this.left + 1);
+    this.right = Math.max(box.width - unit * 1.5, this.left + 1);
     this.top = unit * 0.9;
     this.bottom = Math.max(box.height - unit * 1.6, this.top + 1);
     this.svg.setAttribute("viewBox", `0 0 ${box.width} ${box.height}`);
@@ -59,8 +88,7 @@ class Chart {
     const step = hours <= 24 ? (box.width < unit * 32 ? 6 : 3) : Math.ceil(hours / 8);
     for (let hour = 0; hour <= hours; hour += step) {
       const x = this.x(festival.start_ms + hour * HOURS_MS);
-      const anchor = hour === 0 ? "start" : hour >= hours ? "end" : "middle";
-      this.add("text", { class: "tick", x, y: this.bottom + unit * 1.25, "text-anchor": anchor }, label(hour));
+      this.add("text", { class: "tick", x, y: this.bottom + unit * 1.35, "text-anchor": "middle" }, label(hour));
     }
   }
 
@@ -77,28 +105,35 @@ class Chart {
     this.parts.push(element(name, attributes, text));
   }
 
+  // An empty chart says so, or it looks broken.
+  hint(text) {
+    const [x, y] = [(this.left + this.right) / 2, (this.top + this.bottom) / 2];
+    this.add("text", { class: "hint", x, y, "text-anchor": "middle" }, text);
+  }
+
   end() {
     this.svg.replaceChildren(...this.parts);
   }
 }
 
-const LINEAR = { place: (share) => share, inverse: (share) => share };
-const ROOT = { place: Math.sqrt, inverse: (share) => share * share };
+const LINEAR = { place: (share) => share, ticks: evenTicks };
+const ROOT = { place: Math.sqrt, ticks: rootTicks };
 
 export class MinuteChart extends Chart {
-  // drawing: {values, previous|null, festival, stepMs, openMs|null, format, label, peak: [index, text]|null}
+  // drawing: {values, previous: [value], festival, stepMs, openMs|null, format, label, hint, peak: index|null}
   draw(drawing) {
     this.drawing = drawing;
     const { values, festival, stepMs, openMs } = drawing;
     const known = openMs === null ? 0 : Math.max(0, Math.floor((openMs - festival.start_ms) / stepMs));
-    const top = values.reduce((a, b) => Math.max(a, b), 0);
-    const present = values.filter((value) => value > 0).sort((a, b) => a - b);
+    const own = values.reduce((a, b) => Math.max(a, b), 0);
+    const top = drawing.previous.reduce((a, b) => Math.max(a, b), own);
+    const present = (own > 0 ? values : drawing.previous).filter((value) => value > 0).sort((a, b) => a - b);
     const middle = present.length ? present[Math.floor(present.length / 2)] : 0;
     this.isRoot = middle > 0 && top / middle > ROOT_FROM;
     this.begin(top, drawing.format, this.isRoot ? ROOT : LINEAR, festival, drawing.label);
     const at = (i) => this.x(festival.start_ms + i * stepMs);
-    if (drawing.previous) {
-      const line = drawing.previous.map((value, i) => `${at(i).toFixed(1)},${this.y(value).toFixed(1)}`);
+    if (drawing.previous.length > 0) {
+      const line = drawing.previous.map((value, i) => `${at(i + 0.5).toFixed(1)},${this.y(value).toFixed(1)}`);
       this.add("polyline", { class: "previous", points: line.join(" ") });
     }
     if (known > 0) {
@@ -109,8 +144,9 @@ export class MinuteChart extends Chart {
       this.add("polyline", { class: "line", points: points.join(" ") });
     }
     this.drawOpen(values, known, at);
-    if (drawing.peak !== null && drawing.peak[0] < values.length) {
-      const [i] = drawing.peak;
+    if (top === 0) this.hint(drawing.hint);
+    if (drawing.peak !== null) {
+      const i = drawing.peak;
       this.add("circle", { class: "peak", cx: at(i + 0.5), cy: this.y(values[i]), r: this.unit * 0.28 });
     }
     this.end();
@@ -129,7 +165,7 @@ export class MinuteChart extends Chart {
 }
 
 export class RunningChart extends Chart {
-  // drawing: {values, previous: [[ms, value]], last: {value, text}|null, forecast: {low, high, text}|null, ...}
+  // drawing: {values, previous: [[ms, value]], last: value|null, forecast: {low, high, along: [[ms, value]]}|null, ...}
   draw(drawing) {
     this.drawing = drawing;
     const { values, festival, stepMs, openMs, last, forecast } = drawing;
@@ -142,20 +178,14 @@ export class RunningChart extends Chart {
       if (ms <= lastMs) running.push([ms, sum]);
     }
     const now = running[running.length - 1];
-    const top = Math.max(sum, last ? last.value : 0, forecast ? forecast.high : 0);
+    const top = Math.max(sum, last ?? 0, forecast ? forecast.high : 0);
     this.begin(top * 1.02, drawing.format, LINEAR, festival, drawing.label);
     const point = ([ms, value]) => `${this.x(ms).toFixed(1)},${this.y(value).toFixed(1)}`;
-    if (forecast && now[0] < festival.end_ms) {
-      const end = festival.end_ms;
-      this.add("polygon", { class: "band", points: [now, [end, forecast.high], [end, forecast.low]].map(point).join(" ") });
-      this.note("band-text", end, (forecast.high + forecast.low) / 2, forecast.text);
-    }
-    if (drawing.previous.length > 1) this.add("polyline", { class: "previous", points: drawing.previous.map(point).join(" ") });
-    if (last) {
-      const y = this.y(last.value);
-      this.add("line", { class: "previous", x1: this.left, x2: this.right, y1: y, y2: y });
-      this.add("text", { class: "tick", x: this.left + this.unit * 0.5, y: y - this.unit * 0.4 }, last.text);
-    }
+    const line = (name, points) => this.add("polyline", { class: name, points: points.map(point).join(" ") });
+    if (drawing.previous.length > 1) line("previous", drawing.previous);
+    else if (last !== null) line("previous", [[festival.start_ms, last], [festival.end_ms, last]]);
+    if (forecast && now[0] < festival.end_ms) this.drawForecast(forecast, now, point, line);
+    if (top === 0) this.hint(drawing.hint);
     const floor = this.bottom.toFixed(1);
     this.add("polygon", { class: "area", points: `${point(running[0])} ${running.map(point).join(" ")} ${this.x(now[0]).toFixed(1)},${floor}` });
     this.add("polyline", { class: "line", points: running.map(point).join(" ") });
@@ -166,7 +196,18 @@ export class RunningChart extends Chart {
     this.end();
   }
 
-  note(name, ms, value, text) {
-    this.add("text", { class: name, x: this.x(ms) - this.unit * 0.4, y: this.y(value), "text-anchor": "end" }, text);
+  // Both bounds go from the newest total to where they end, along the way that the last edition went on.
+  drawForecast({ low, high, along }, now, point, line) {
+    const end = this.festival.end_ms;
+    const rest = along.filter(([ms], i) => ms > now[0] && (i % FORECAST_EVERY === 0 || ms === end));
+    const [then, total] = [along.findLast(([ms]) => ms <= now[0]), along[along.length - 1]];
+    const share = (value) => (total[1] > then[1] ? (value - then[1]) / (total[1] - then[1]) : 1);
+    const bound = (goal) => [now, ...rest.map(([ms, value]) => [ms, now[1] + (goal - now[1]) * share(value)])];
+    const [lower, upper] = [bound(low), bound(high)];
+    this.add("polygon", { class: "band", points: [...upper, ...lower.toReversed()].map(point).join(" ") });
+    line("bound", upper);
+    line("bound", lower);
+    const [x, top, bottom] = [this.x(end), this.y(high), this.y(low)];
+    this.add("rect", { class: "final", x, y: top, width: this.unit * 0.3, height: Math.max(bottom - top, 1) });
   }
 }

@@ -1,35 +1,59 @@
-// What a day's curve is shown against: the last edition, the forecast, the milestones. Pure.
+// What a day is shown against: the last edition, the forecast, the milestones. Pure.
 
-// The last edition as running totals, [[ms, value]]; empty where only its end is known.
-export function previousCurve(totals, festival, toMajor) {
-  const points = totals.screen.main === "gross" && festival.previous ? festival.previous.curve : [];
-  if (points.length === 0) return [];
-  const all = points.map(([seconds, minor]) => [festival.start_ms + seconds * 1000, toMajor(minor)]);
-  if (all[0][0] > festival.start_ms) all.unshift([festival.start_ms, 0]);
-  if (all[all.length - 1][0] < festival.end_ms) all.push([festival.end_ms, toMajor(festival.previous.total_minor)]);
-  return all;
+const MINUTE_MS = 60000;
+const FAR = 20; // the last edition, so many times larger, would make this one a line on the floor
+
+const LEAST_PERCENT = 0.1;
+
+export const lastName = (festival, words) => words.previous[festival.previous.name] || festival.previous.name;
+
+// How the day stands against the last edition: when it passed all of it, and by how much it is ahead at the same time.
+export function versus(totals, festival, words, numbers) {
+  const { previous } = festival;
+  if (previous === null || totals.screen.main !== "gross") return "";
+  const name = lastName(festival, words);
+  const growth = (percent) => words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), name);
+  const pace = totals.pace ?? {};
+  const said = pace.passed_ms ? [words.passed(name, numbers.timeOfDay(pace.passed_ms, festival))] : [];
+  if (typeof pace.growth_ratio === "number") said.push(growth(100 * pace.growth_ratio));
+  if (said.length > 0) return said.join(" · ");
+  const percent = 100 * Number(totals.home.gross) / previous.total_minor;
+  return percent < LEAST_PERCENT ? "" : words.versusTotal(numbers.decimal(percent), name);
 }
 
-// The last edition per minute, as far as its published points tell: even between two of them.
-export function perMinute(points, festival, stepMs) {
-  if (points.length < 2) return null;
-  const steps = [];
-  let piece = 0;
-  for (let ms = festival.start_ms; ms < festival.end_ms; ms += stepMs) {
-    while (piece < points.length - 2 && points[piece + 1][0] <= ms) piece += 1;
-    const [[leftMs, left], [rightMs, right]] = [points[piece], points[piece + 1]];
-    steps.push(((right - left) / (rightMs - leftMs)) * stepMs);
-  }
-  return steps;
+export function implausible(totals, words) {
+  const outside = Object.entries(totals.implausible ?? {}).filter(([, isOutside]) => isOutside);
+  return outside.map(([check]) => words.implausible[check] || check).join(" · ");
+}
+
+// The last edition as running totals, [[ms, value]], one a minute; empty where only its end is known.
+export function previousCurve(totals, festival, toMajor) {
+  const minutes = totals.screen.main === "gross" && festival.previous ? festival.previous.by_minute : [];
+  if (minutes.length === 0) return [];
+  return [[festival.start_ms, 0], ...minutes.map((minor, i) => [festival.start_ms + (i + 1) * MINUTE_MS, toMajor(minor)])];
+}
+
+// Whether the last edition can be drawn on one scale with this one: by what each had at this time, roughly.
+export function isComparable(totals, festival, toMajor) {
+  if (totals.screen.main !== "gross" || !festival.previous) return false;
+  const { watermark_ms: at, previous_minor: then } = totals.screen;
+  const elapsed = at === null ? 0 : Math.min(Math.max((at - festival.start_ms) / (festival.end_ms - festival.start_ms), 0), 1);
+  const before = toMajor(then ?? festival.previous.total_minor * elapsed);
+  return totals.orders === 0 || toMajor(totals.home.gross) * FAR >= before;
+}
+
+// What the last edition sold in each of those minutes.
+export function perMinute(running) {
+  return running.slice(1).map(([, value], i) => value - running[i][1]);
 }
 
 // The forecast of the final total: an interval, never a number alone.
-export function forecastOf(totals, words, toMajor, format) {
+export function forecastOf(totals, along, toMajor) {
   const { forecast } = totals;
-  if (!forecast || totals.screen.main !== "gross") return null;
+  if (!forecast || along.length === 0) return null;
   const { low_minor: low, high_minor: high } = forecast;
   if (low === null || high === null) return null;
-  return { low: toMajor(low), high: toMajor(high), text: words.forecast(format(toMajor(low)), format(toMajor(high))) };
+  return { low: toMajor(low), high: toMajor(high), along };
 }
 
 // The milestones passed, on the curve.

@@ -1,5 +1,7 @@
 // Numbers as each language groups them. Whatever is rounded is rounded down: nothing shows more than was committed.
 
+const EXACT_BELOW = 10000;
+
 export class Numbers {
   constructor(locale) {
     this.locale = locale;
@@ -19,6 +21,7 @@ export class Numbers {
   }
 
   short(value) {
+    if (value < EXACT_BELOW) return this.format({ maximumSignificantDigits: 4 }).format(value);
     return this.format({ notation: "compact", compactDisplay: "short", maximumSignificantDigits: 4 }).format(value);
   }
 
@@ -82,6 +85,20 @@ export class Numbers {
 
   time(ms, timeZone) {
     return new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
+  }
+
+  // The end of a day is 24:00:00, not the first second of the next.
+  timeOfDay(ms, festival) {
+    return ms === festival.end_ms ? "24:00:00" : this.time(ms, festival.timezone);
+  }
+
+  // 3 days 04:05:06; up, as a countdown is: nothing has begun before it is at zero.
+  duration(ms) {
+    const seconds = Math.ceil(ms / 1000);
+    const days = Math.floor(seconds / 86400);
+    const clock = [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60].map((part) => String(Math.floor(part)).padStart(2, "0"));
+    const counted = this.format({ style: "unit", unit: "day", unitDisplay: "long", maximumFractionDigits: 0 }).format(days);
+    return (days > 0 ? `${counted} ` : "") + clock.join(":");
   }
 
   date(ms, timeZone) {

@@ -1,8 +1,8 @@
 // The big screen: puts together what the stream tells, what language it is wanted in, and whether it may be believed.
 
-import { ageMs, isBehind, verdict } from "./belief.js";
-import { MinuteChart, RunningChart } from "./charts.js";
-import { forecastOf, marksOf, perMinute, previousCurve } from "./compared.js";
+import { ageMs, isBehind, isOver, verdict } from "./belief.js";
+import { implausible, versus } from "./compared.js";
+import { DayCharts } from "./day.js";
 import { Hero } from "./hero.js";
 import { Live } from "./live.js";
 import { Numbers } from "./numbers.js";
@@ -11,9 +11,9 @@ import { tilesOf } from "./tiles.js";
 import { labelOf, WORDS } from "./words.js";
 
 const FESTIVALS_MS = 30000;
+const BEGUN_MS = 2000;
 const ANNOUNCE_MS = 20000;
 const CHART_MS = 400;
-const FAR = 20; // the last edition, so many times larger, would make this one a line on the floor
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -28,6 +28,8 @@ let words = WORDS[language];
 let numbers = new Numbers(words.locale);
 
 let festivals = [];
+let askedAt = 0; // for the festivals
+let usual = null; // the festival that the server shows by itself
 let chosen = query.get("festival");
 let totals = null;
 let curve = null;
@@ -35,21 +37,29 @@ let ranks = null;
 let alive = null;
 let heardAt = 0;
 let isCatchingUp = false;
+let isEnded = false;
 let drawnAt = 0;
 let isDrawingDue = false;
 let heroShape = "";
 
 const hero = new Hero(paintHero);
-const minutes = new MinuteChart($("minutes"));
-const running = new RunningChart($("running"));
+const charts = new DayCharts($);
 const panels = new Ranks($("ranks"));
 const live = new Live(hear, showState);
 
-const festivalOf = (id) => festivals.find((festival) => festival.id === id) || null;const shownFestival = () => (totals === null ? festivalOf(chosen) : festivalOf(totals.festival));
-const nameOf = (festival) => words.festivals[festival.id] || festival.name;
-const lastName = (festival) => words.previous[festival.previous.name] || festival.previous.name;
+const festivalOf = (id) => festivals.find((festival) => festival.id === id) || null;
+const shownFestival = () => (totals === null ? festivalOf(chosen ?? usual) : festivalOf(totals.festival));
+
+// A festival's name in words; a scale behind it ("…, 1 : 50,000") stays.
+function nameOf(festival) {
+  const [, name, scale] = /^(.*?)(, 1 : [\d,]+)?$/.exec(festival.name);
+  return (words.festivals[name] || name) + (scale ?? "").replace(", ", words.comma);
+}
+
 const isMoney = () => totals.screen.main === "gross" || totals.screen.main === "paid";
 const currencyOf = () => totals.home.currency;
+
+const scaleOf = () => (isMoney() ? 10 ** numbers.digitsOf(currencyOf()) : 1);
 
 function mainValue() {
   const { main } = totals.screen;
@@ -72,6 +82,7 @@ function hear(name, document) {
   if (name === "alive") {
     alive = document;
     heardAt = performance.now();
+    tellTime();
   } else if (name === "totals") {
     takeTotals(document);
   } else if (name === "curve") {
@@ -97,6 +108,17 @@ function takeTotals(next) {
   drawSoon();
 }
 
+// Only time tells how long a day is to come, and that it is over; no total does.
+function tellTime() {
+  const festival = totals === null ? null : shownFestival();
+  if (festival === null) return;
+  // Nobody has chosen this one: another may have begun.
+  if (chosen === null && countValue() === 0 && performance.now() - askedAt > BEGUN_MS) void loadFestivals();
+  const wasEnded = isEnded;
+  showPace(festival);
+  if (isEnded !== wasEnded) drawSoon();
+}
+
 function takeCurve(part) {
   if (part.from === 0 || curve === null) {
     curve = part;
@@ -108,12 +130,14 @@ function takeCurve(part) {
 }
 
 async function loadFestivals() {
+  askedAt = performance.now();
   try {
     const answer = await fetch("api/festivals");
     if (!answer.ok) return;
     const known = await answer.json();
     festivals = known.festivals;
-    if (chosen === null) chosen = known.shown;
+    usual = known.shown;
+    if (chosen === null && totals !== null && totals.festival !== usual) openStream();
     showFestivals();
     if (totals !== null) showTotals();
     drawSoon();
@@ -153,13 +177,10 @@ function showTotals() {
   say($("count-label"), words.count[screen.count]);
   say($("rate-label"), words.rate[screen.count]);
   say($("hero-spoken"), mainText(mainValue(), "whole"));
-  say($("compact"), mainText(mainValue(), "long"));
+  say($("compact"), mainValue() >= words.sayFrom * scaleOf() ? mainText(mainValue(), "long") : "");
   const missing = isMoney() ? totals.home.missing : [];
-  const warnings = [missing.length ? words.bound(missing.join(", ")) : "", implausible()].filter(Boolean);
-  $("bound").hidden = warnings.length === 0;
-  say($("bound"), warnings.join(" · "));
+  say($("bound"), [missing.length ? words.bound(missing.join(", ")) : "", implausible(totals, words)].filter(Boolean).join(" · "));
   say($("count"), numbers.whole(countValue()));
-  say($("rate"), screen.rate_per_second >= 100 ? numbers.whole(screen.rate_per_second) : numbers.decimal(screen.rate_per_second));
   say($("peak"), screen.peak.count ? numbers.whole(screen.peak.count) : "–");
   say($("records"), words.records(numbers.whole(totals.duplicates), numbers.whole(totals.rejected), numbers.whole(totals.late)));
   say($("ledger"), words.ledger(totals.ledger));
@@ -167,45 +188,26 @@ function showTotals() {
   if (festival === null) return;
   say($("name"), nameOf(festival));
   say($("peak-time"), screen.peak.start_ms === null ? "" : numbers.time(screen.peak.start_ms, festival.timezone));
-  say($("versus"), versus(festival));
+  say($("versus"), versus(totals, festival, words, numbers));
   const title = `${mainText(mainValue(), "short")} · ${nameOf(festival)}`;
   if (document.title !== title) document.title = title;
-  showClock(festival);
+  showPace(festival);
   showMilestones(festival);
   showTiles(festival);
 }
 
-function versus(festival) {
-  const { previous } = festival;
-  if (previous === null || totals.screen.main !== "gross") return "";
-  const pace = totals.pace ?? {};
-  const said = pace.passed_ms ? [words.passed(lastName(festival), timeOfDay(pace.passed_ms, festival))] : [];
-  if (typeof pace.growth_ratio === "number") said.push(growth(100 * pace.growth_ratio, festival));
-  if (said.length > 0) return said.join(" · ");
-  const before = totals.screen.previous_minor;
-  const now = Number(totals.home.gross);
-  if (before !== null && before > 0) {
-    return growth(100 * (now / before - 1), festival);
-  }
-  return words.versusTotal(numbers.decimal(100 * now / previous.total_minor), lastName(festival));
-}
-
-function growth(percent, festival) {
-  return words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), lastName(festival));
-}
-
-function implausible() {
-  const outside = Object.entries(totals.implausible ?? {}).filter(([, isOutside]) => isOutside);
-  return outside.map(([check]) => words.implausible[check] || check).join(" · ");
-}
-
-function showClock(festival) {
-  const at = totals.screen.watermark_ms;
+// The festival's own time, and how fast it goes. A day that is over has no pace.
+function showPace(festival) {
+  const { watermark_ms: at, rate_per_second: rate } = totals.screen;
   const { start_ms: start, end_ms: end, timezone } = festival;
-  if (at === null || at < start) say($("clock"), `${numbers.date(start, timezone)} · ${words.notStarted}`);
-  else if (at >= end - 1000) say($("clock"), `${numbers.date(start, timezone)} · ${words.ended}`);
-  else say($("clock"), `${numbers.date(at, timezone)} · ${numbers.time(at, timezone)}`);
+  const hasBegun = (at !== null && at >= start) || countValue() > 0;
+  isEnded = isOver(totals, alive, festival);
+  const time = isEnded ? words.ended : hasBegun ? numbers.time(Math.min(Math.max(at, start), end - 1), timezone) : words.notStarted;
+  say($("clock"), `${numbers.date(start, timezone)} · ${time}`);
   say($("zone"), timezone.replace("_", " "));
+  const toGo = alive === null || hasBegun ? 0 : start - alive.now_ms;
+  say($("countdown"), toGo > 0 ? words.beginsIn(numbers.duration(toGo)) : "");
+  say($("rate"), isEnded || rate === 0 ? numbers.whole(0) : rate >= 100 ? numbers.whole(rate) : numbers.decimal(rate));
 }
 
 function showMilestones(festival) {
@@ -219,12 +221,13 @@ function showMilestones(festival) {
     const isReached = milestone.time_ms !== null;
     if (item.className !== (isReached ? "is-reached" : "")) item.className = isReached ? "is-reached" : "";
     say(item.children[0], numbers.shortMoney(milestone.minor, currencyOf()));
-    say(item.children[1], isReached ? timeOfDay(milestone.time_ms, festival) : words.notYet);
+    say(item.children[1], isReached ? numbers.timeOfDay(milestone.time_ms, festival) : words.notYet);
+    // The next one fills from the one before.
+    const before = i > 0 ? milestones[i - 1].minor : 0;
+    const isNext = !isReached && (i === 0 || milestones[i - 1].time_ms !== null);
+    const share = isNext ? (Number(totals.home.gross) - before) / (milestone.minor - before) : 0;
+    item.style.setProperty("--share", Math.min(Math.max(share, 0), 1).toFixed(3));
   });
-}
-
-function timeOfDay(ms, festival) {
-  return ms === festival.end_ms ? "24:00:00" : numbers.time(ms, festival.timezone);
 }
 
 function showTiles(festival) {
@@ -272,9 +275,9 @@ function showState() {
   say(place, text);
   if (totals === null) return;
   const age = ageMs(alive, heardAt, now);
-  say($("fresh"), age === null ? words.freshUnknown : words.fresh(words.seconds(numbers.decimal(age / 1000))));
+  say($("fresh"), age === null || totals.committed_ms === null ? words.freshUnknown : words.fresh(words.seconds(numbers.decimal(age / 1000))));
   const { committed, all } = totals.screen.partitions;
-  say($("partitions"), words.partitions(numbers.whole(committed), numbers.whole(all)));
+  say($("partitions"), all === 0 ? "" : words.partitions(numbers.whole(committed), numbers.whole(all)));
   say($("lag"), totals.lag_records === null ? "" : words.lag(totals.lag_records && numbers.whole(totals.lag_records)));
 }
 
@@ -293,32 +296,7 @@ function drawSoon() {
 function draw() {
   const festival = shownFestival();
   if (totals === null || curve === null || festival === null || document.hidden) return;
-  const scale = isMoney() ? 10 ** numbers.digitsOf(currencyOf()) : 1;
-  const toMajor = (value) => Number(value) / scale;
-  const format = (value) => (isMoney() ? numbers.sign(currencyOf()) : "") + numbers.short(value);
-  const values = curve.values.map(toMajor);
-  const watermark = curve.watermark_ms; // the curve may be older than the totals, and is open from its own time on
-  const openMs = watermark === null ? null : Math.min(festival.end_ms, watermark - ((watermark - festival.start_ms) % curve.step_ms));
-  const previous = previousCurve(totals, festival, toMajor);
-  const most = values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
-  const hasPeak = values[most] > 0;
-  const label = (hour) => `${String(hour % 24 === 0 && hour > 0 ? 24 : hour % 24).padStart(2, "0")}:00`;
-  const shared = { values, festival, stepMs: curve.step_ms, openMs, format, label };
-  minutes.draw({ ...shared, previous: perMinute(previous, festival, curve.step_ms), peak: hasPeak ? [most] : null });
-  const peakText = hasPeak ? words.peakAt(format(values[most]), numbers.time(festival.start_ms + most * curve.step_ms, festival.timezone).slice(0, 5)) : "";
-  const openText = openMs !== null && openMs >= festival.start_ms && openMs < festival.end_ms ? words.open : "";
-  say($("minutes-title"), `${words.main[totals.screen.main]} · ${isMoney() ? words.perMinute.money : words.perMinute.count}`);
-  say($("minutes-note"), [peakText, openText, minutes.isRoot ? words.rootScale : ""].filter(Boolean).join(" · "));
-  const done = values.reduce((sum, value) => sum + value, 0);
-  const isComparable = festival.previous && totals.screen.main === "gross" && done * FAR >= toMajor(festival.previous.total_minor);
-  const last = isComparable
-    ? { value: toMajor(festival.previous.total_minor), text: words.last(lastName(festival), format(toMajor(festival.previous.total_minor))) }
-    : null;
-  const forecast = openMs === festival.end_ms ? null : forecastOf(totals, words, toMajor, format);
-  say($("running-title"), words.running);
-  const marks = marksOf(totals, toMajor).filter(([ms]) => openMs !== null && ms <= openMs + curve.step_ms);
-  running.draw({ ...shared, previous, last, forecast, marks });
-  say($("running-note"), forecast === null ? "" : forecast.text);
+  charts.draw(totals, curve, festival, isEnded, words, numbers);
 }
 
 // -- festival and language -----------------------------------------------------------------------------------------
@@ -331,7 +309,7 @@ function showFestivals() {
     return option;
   });
   $("festivals").replaceChildren(...options);
-  const id = totals === null ? chosen : totals.festival;
+  const id = totals === null ? chosen ?? usual : totals.festival;
   if (id !== null) $("festivals").value = id;
 }
 

@@ -1,13 +1,21 @@
 // The smaller numbers: those of the systems that a festival counts, [name, value, note] each.
 
-const SHOWN = 1; // currencies in one tile; all of them are in the document
+const having = (byCurrency, name) => Object.keys(byCurrency).filter((currency) => (byCurrency[currency][name] ?? 0) > 0);
 
-function sums(byCurrency, name, numbers) {
-  const known = Object.entries(byCurrency).filter(([, money]) => (money[name] ?? 0) > 0);
-  known.sort(([, one], [, other]) => (one[name] < other[name] ? 1 : -1));
-  const shown = known.slice(0, SHOWN).map(([currency, money]) => numbers.shortMoney(money[name], currency));
-  return shown.join(" · ") + (known.length > SHOWN ? ` +${known.length - SHOWN}` : "");
+// A sum in the festival's own currency, else in the first of the others; the document has all.
+function sumOf(byCurrency, name, numbers) {
+  const known = having(byCurrency, name);
+  if (known.length === 0) return "";
+  const shown = known.includes(numbers.home) ? numbers.home : known[0];
+  return numbers.shortMoney(byCurrency[shown][name], shown);
 }
+
+function moreOf(byCurrency, name, words) {
+  const others = having(byCurrency, name).length - 1;
+  return others > 0 ? words.more(others) : "";
+}
+
+const noted = (...notes) => notes.filter(Boolean).join(" · ");
 
 function percentOf(share, numbers) {
   return share === null || share === undefined ? null : numbers.decimal(100 * share);
@@ -27,9 +35,9 @@ export function tilesOf(totals, festival, words, numbers) {
 function ofOrders(totals, words, numbers) {
   const couponed = percentOf(totals.shares?.couponed, numbers);
   return [
-    [words.tile.net, numbers.shortMoney(totals.home.net, totals.home.currency), ""],
-    [words.tile.coupons, sums(totals.money, "coupons", numbers) || "–", couponed === null ? "" : words.ofOrders(couponed)],
-    [words.tile.cancelled, numbers.whole(totals.cancelled), sums(totals.money, "cancelled_net", numbers)],
+    [words.tile.net, numbers.shortMoney(totals.home.net, totals.home.currency), words.netOf],
+    [words.tile.coupons, sumOf(totals.money, "coupons", numbers) || "–", noted(couponed === null ? "" : words.ofOrders(couponed), moreOf(totals.money, "coupons", words))],
+    [words.tile.cancelled, numbers.whole(totals.cancelled), noted(sumOf(totals.money, "cancelled_net", numbers), moreOf(totals.money, "cancelled_net", words))],
   ];
 }
 
@@ -37,13 +45,13 @@ function ofPayments(totals, words, numbers) {
   const paid = percentOf(totals.shares?.paid, numbers);
   const tiles = [
     [words.tile.paid, numbers.shortMoney(totals.home.paid, totals.home.currency), paid === null ? "" : words.ofOrders(paid)],
-    [words.tile.refunded, numbers.whole(totals.payments.refunded), sums(totals.money, "refunded", numbers)],
-    [words.tile.failed, numbers.whole(totals.payments.failed), sums(totals.money, "failed", numbers)],
+    [words.tile.refunded, numbers.whole(totals.payments.refunded), noted(sumOf(totals.money, "refunded", numbers), moreOf(totals.money, "refunded", words))],
+    [words.tile.failed, numbers.whole(totals.payments.failed), noted(sumOf(totals.money, "failed", numbers), moreOf(totals.money, "failed", words))],
   ];
-  const payer = sums(totals.payer, "paid", numbers);
+  const payer = sumOf(totals.payer, "paid", numbers);
   if (payer) {
-    const [transport, duty] = ["transport", "duty"].map((name) => sums(totals.payer, name, numbers));
-    tiles.push([words.tile.payer, payer, transport || duty ? words.charges(transport, duty) : ""]);
+    const [transport, duty] = ["transport", "duty"].map((name) => sumOf(totals.payer, name, numbers));
+    tiles.push([words.tile.payer, payer, noted(transport || duty ? words.charges(transport, duty) : "", moreOf(totals.payer, "paid", words))]);
   }
   return tiles;
 }
@@ -52,7 +60,7 @@ function ofParcels(totals, words, numbers) {
   const { shipped, delivered, in_flight: inFlight, transit } = totals.parcels;
   if (!shipped && !delivered) return [];
   const tiles = [[words.tile.parcels, numbers.whole(delivered), words.ofShipped(numbers.whole(shipped), numbers.whole(inFlight ?? Math.max(0, shipped - delivered)))]];
-  if (transit && transit.p50 !== null) tiles.push([words.tile.transit, `${transit.p50} / ${transit.p90}`, words.median(transit.p50, transit.p90)]);
+  if (transit && transit.p50 !== null && delivered > 0) tiles.push([words.tile.transit, words.days(transit.p50), words.nineOfTen(words.days(transit.p90))]);
   return tiles;
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from streams.cli.live import LINE_EVERY_SHOWS, amount, has_display, live_totals, rows_of, sparkline
+from streams.cli.live import LINE_EVERY_SHOWS, has_display, hours, live_totals, rows_of, sparkline, story_of
 from streams.festivals import load_festivals
+
+if TYPE_CHECKING:
+    import pytest
 
 DAY = load_festivals()["singles-day-2019"]
 
@@ -28,20 +30,6 @@ def document(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         "complete": True,
         "lag_records": 0,
     } | changed
-
-
-@pytest.mark.parametrize(
-    ("minor", "currency", "told"),
-    [
-        (26_840_000_000_000, "CNY", "268,400,000,000.00"),
-        (5, "USD", "0.05"),
-        (-150, "USD", "-1.50"),
-        (1234, "JPY", "1,234"),
-        (1_500, "KWD", "1.500"),
-    ],
-)
-def test_money_is_told_in_major_units_with_the_digits_of_its_currency(minor: int, currency: str, told: str) -> None:
-    assert amount(minor, currency) == told
 
 
 def test_what_did_not_happen_is_not_told() -> None:
@@ -76,6 +64,50 @@ def test_a_sparkline_has_a_bar_per_value_and_room_for_the_small_ones() -> None:
     assert sparkline([0, 1, 4, 16, 64]) == " ▁▂▄█"
     assert sparkline([0, 0]) == "  "
     assert sparkline([]) == ""
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_day_grows_from_its_beginning_over_its_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    told = document(peak={"second": {"orders": 0, "start_ms": None}}, milestones=[])
+    with live_totals(DAY, stream) as show:
+        show(told, DAY.start_ms + 3_600_000, "", [9, 4, *[0] * 46])
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).splitlines()
+    (bars,), (axis,) = ([line for line in lines if text in line][-1:] for text in ("█", "06:00"))
+    assert bars.index("█") == axis.index("00:00")
+    assert any("festival time 01:00:00" in line for line in lines)
+
+
+def test_under_the_bars_stand_their_hours() -> None:
+    assert hours(48) == "00:00       06:00       12:00       18:00       "
+    assert len(hours(50)) == 50
+
+
+def test_the_peak_and_the_newest_milestone_are_told_by_the_festivals_own_time() -> None:
+    milestones: list[dict[str, Any]] = [
+        {"minor": 100_00, "time_ms": DAY.start_ms + 96_000},
+        {"minor": 2_000_00, "time_ms": DAY.end_ms},
+    ]
+    told = document(peak={"second": {"orders": 1_234, "start_ms": DAY.start_ms + 61_000}}, milestones=milestones)
+    assert story_of(told, DAY) == [
+        ("peak second", "1,234 orders at 00:01:01"),
+        ("milestones", "2 of 2, 2,000 CNY at 24:00:00"),
+    ]
+    milestones[1]["time_ms"] = None
+    assert story_of(told, DAY)[1] == ("milestones", "1 of 2, 100 CNY at 00:01:36")
+
+
+def test_before_the_first_order_there_is_no_story() -> None:
+    told = document(peak={"second": {"orders": 0, "start_ms": None}}, milestones=[{"minor": 1, "time_ms": None}])
+    assert story_of(told, DAY) == []
 
 
 def test_a_browser_is_opened_only_where_somebody_would_see_it(monkeypatch: pytest.MonkeyPatch) -> None:

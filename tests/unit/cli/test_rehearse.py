@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 import threading
+import tomllib
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from streams.cli import watched
-from streams.cli.rehearse import problems, rehearsed
+from streams.cli.rehearsal_report import FRESH_SECONDS, problems, text
+from streams.cli.rehearse import kept_or_not, rehearsed, tell_kept
 from streams.domain.festivals import parse_festival
 from streams.errors import UnreachableError, UsageError
 from streams.festivals import load_festivals
 from streams.replay.scale import to_toml
+from streams.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).parents[3]
 START_MS = 1_793_000_000_000
 GOOD = {
     "audit": {"exact": True},
     "orders": 10,
     "counted_orders": 10,
+    "records": 21,
     "slip_ms": {"p99": 20, "max": 90},
     "delay_seconds": {"p50": 0.5, "p99": 1.0},
     "alerts": [{"name": "StreamsLagGrowing", "severity": "warning", "festival": None}],
@@ -68,11 +74,56 @@ def test_a_good_rehearsal_has_no_problems() -> None:
         ({"delay_seconds": {"p50": None, "p99": None}}, "more workers"),
         ({"alerts": [{"name": "FestivalNoOrders", "severity": "critical"}]}, "alert FestivalNoOrders fired"),
         ({"is_scraped": False}, "targets/workers.yml"),
+        ({"records": 0, "delay_seconds": {"p50": None, "p99": None}}, "nothing was sent"),
     ],
 )
 def test_what_the_night_must_not_look_like_is_a_problem(change: dict[str, Any], told: str) -> None:
     (problem,) = problems(GOOD | change)
     assert told in problem
+
+
+def test_a_rehearsal_that_is_kept_can_be_asked_and_deleted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(broker="kafka:9092", data_dir=tmp_path)
+    with kept_or_not(settings, "rehearsal.1.", keep=True) as folder:
+        assert folder.parent == tmp_path / "rehearsals"
+    assert folder.is_dir(), "without the festival's file nobody could count its topics again"
+    tell_kept(replace(settings, prefix="rehearsal.1.", festivals_dir=folder))
+    told = capsys.readouterr().err
+    assert f"festival audit --broker kafka:9092 --prefix rehearsal.1. --festivals {folder}\n" in told
+    assert r"--delete --topic 'rehearsal\.1\..*'" in told
+    with kept_or_not(settings, "rehearsal.2.", keep=False) as folder:
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
+def test_what_counts_as_fresh_is_what_the_alerts_say() -> None:
+    thresholds = tomllib.loads((ROOT / "deploy" / "prometheus" / "thresholds.toml").read_text("utf-8"))
+    assert thresholds["fresh_within_seconds"]["value"] == FRESH_SECONDS
+
+
+def test_the_report_reads_as_a_person_would_say_it() -> None:
+    report = GOOD | {
+        "festival": "next",
+        "seconds": 60.2,
+        "workers": 1,
+        "records_per_second": 9_038,
+        "peak_orders_per_second": 5_073,
+        "lag_records": {"max": 44_455},
+        "caught_up_after_ms": 1_200,
+        "audit": {"exact": True, "cells": 98_604},
+        "problems": ["alert KafkaUnreachable fired"],
+    }
+    assert text(report).splitlines() == [
+        "rehearsed  next for 60 s, counted by 1 worker here",
+        "sent       10 orders, 21 records: 9,038/s",
+        "peak       5,073 orders/s",
+        "slip       99 % within 20 ms, at most 90 ms",
+        "delay      half within 0.5 s, 99 % within 1 s",
+        "lag        at most 44,455 records, gone 1,200 ms after",
+        "audit      exact, 98,604 cells",
+        "alerts     StreamsLagGrowing",
+        "PROBLEM    alert KafkaUnreachable fired",
+    ]
 
 
 def page_of(*counts: tuple[str, int]) -> str:

@@ -61,7 +61,7 @@ def test_without_json_it_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--festival", "x"], "festival: 'x' is not known; there are"),
+        (["--festival", "x"], "festival 'x' is not known; there are"),
         (["--at", "noon"], "'noon' is no time"),
         (["--at", "00:00:30", "--by", "platform"], "kept per minute"),
         (["--at", "00:00:59", "--by", "merchant"], "for the whole festival only"),

@@ -110,6 +110,18 @@ def test_a_takeover_commits_a_cursor_with_nothing_to_count_and_then_rests() -> N
     assert decode_cursor(second.cursor[1]).sequence == 2
 
 
+def test_positions_kept_from_the_group_are_told_by_the_next_cut_that_tells_it_be_there_nothing_else() -> None:
+    processor = started()
+    cut(processor)
+    processor.apply(batch(10, [], next_offset=17))
+    kept = processor.cut(tells_group=False)
+    assert kept is not None
+    assert not kept.positions
+    assert processor.cut(tells_group=False) is None
+    assert cut(processor).positions == {"orders": 17}
+    assert processor.cut() is None
+
+
 def test_a_checkpoint_holds_the_pages_that_changed_and_no_others() -> None:
     processor = started()
     values = [encode(order(event_id="a")), encode(order(event_id="b", ts=START_MS + 301_000))]

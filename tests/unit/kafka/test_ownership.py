@@ -18,7 +18,8 @@ from streams.engine.memory import MemoryLedgerStore
 from streams.engine.status import HeldReason, PartitionState, WorkerStatus
 from streams.engine.steps import Step, crash_at
 from streams.kafka import ownership as module
-from streams.kafka.ownership import Counting, Ownership
+from streams.kafka.counting import Counting
+from streams.kafka.ownership import Ownership
 from streams.kafka.transport import LogRange
 from tests.unit.domain.samples import START_MS, declarations, encode, festival, order
 
@@ -95,6 +96,7 @@ class Bench:
             session_timeout_ms=0,
             on_failure=self.failures.append,
             on_held=self._on_held,
+            owned=lambda: 1,
         )
         self.ownership = Ownership(PARTITION, self.counting)
 
@@ -140,6 +142,12 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", 0)
+
+
+def test_checkpoints_come_at_the_interval_and_slower_only_with_more_partitions_than_a_worker_can_commit_in_it() -> None:
+    owned = [1, 8, 16, 32, 64]
+    counting = Bench().counting._replace(checkpoint_interval_ms=500, owned=lambda: owned.pop(0))
+    assert [counting.pause_seconds() for _ in range(5)] == [0.5, 0.5, 0.5, 1.0, 2.0]
 
 
 async def test_a_takeover_commits_at_once_from_the_beginning_of_each_log() -> None:

@@ -62,7 +62,8 @@ def a_ledger() -> MemoryLedger:
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.board.live.FEED_SECONDS", 0)
+    monkeypatch.setattr("streams.board.live.LOAD_SECONDS", 0)
+    monkeypatch.setattr("streams.board.live.KEEP_SECONDS", 0)
     monkeypatch.setattr("streams.board.live.END_OFFSETS_SECONDS", 0)
 
 

@@ -13,6 +13,17 @@ TITLE = "Streams health"
 UID = "streams-health"
 
 
+KAFKA_ANSWERED = Panel(
+    "Kafka answered",
+    "Age of the last answer from Kafka to any worker.",
+    "s",
+    (Query("cluster:streams_kafka_contact_age_seconds:min"),),
+    ("KafkaUnreachable",),
+    4,
+    4,
+    limits=((15.0, RED),),
+    decimals=1,
+)
 NUMBERS = (
     Panel(
         "Workers up",
@@ -42,17 +53,7 @@ NUMBERS = (
         4,
         limits=((1.0, RED),),
     ),
-    Panel(
-        "Kafka answered",
-        "Age of the last answer from Kafka to any worker.",
-        "s",
-        (Query("cluster:streams_kafka_contact_age_seconds:min"),),
-        ("KafkaUnreachable",),
-        4,
-        4,
-        limits=((15.0, RED),),
-        decimals=1,
-    ),
+    KAFKA_ANSWERED,
     Panel(
         "Stale today",
         "Share of the last 2 h 24 min in which the total was stale; the budget is 1 %.",
@@ -79,7 +80,7 @@ EVENTS = (
     Panel(
         "Throughput",
         "Records counted per second, by topic.",
-        "ops",
+        "recps",
         (Query("topic:streams_events:rate1m", "{{topic}}"),),
         ("StreamsLagGrowing",),
         8,
@@ -89,7 +90,7 @@ EVENTS = (
     Panel(
         "Outcomes",
         "Records per second by what became of them.",
-        "ops",
+        "recps",
         (Query("sum without (topic) (topic_outcome:streams_events:rate1m)", "{{outcome}}"),),
         ("FestivalRejectedShareHigh",),
         8,
@@ -98,7 +99,7 @@ EVENTS = (
     Panel(
         "Rejected, late",
         "Rejected records by reason, and late ones (which are counted), per second.",
-        "ops",
+        "recps",
         (
             Query("sum by (reason) (rate(streams_rejected_total[$__rate_interval]))", "{{reason}}"),
             Query("sum(rate(streams_late_events_total[$__rate_interval]))", "late"),
@@ -159,7 +160,7 @@ CHECKPOINTS = (
     Panel(
         "Checkpoints made and failed",
         "Per second; failed means fenced or of unknown outcome: nothing is lost, it is done again.",
-        "ops",
+        "cps",
         (
             Query("sum(rate(streams_checkpoints_total[$__rate_interval]))", "committed"),
             Query("sum(rate(streams_checkpoint_failures_total[$__rate_interval]))", "failed"),
@@ -170,7 +171,7 @@ CHECKPOINTS = (
     ),
     Panel(
         "Time to build the metrics page",
-        "Of each process, and the metrics it had to leave out.",
+        "Of each process. A metric that it had to leave out is an alert.",
         "s",
         (Query("streams_collect_seconds", "{{job}} {{instance}}"),),
         ("StreamsMetricsMissing",),

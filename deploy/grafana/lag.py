@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from deploy.grafana.health import KAFKA_ANSWERED
 from deploy.grafana.panels import AMBER, RED, Panel, Query, lines_panel, placed, stat_panel
 
 if TYPE_CHECKING:
@@ -44,17 +46,7 @@ NUMBERS = (
         5,
         decimals=1,
     ),
-    Panel(
-        "Kafka answered",
-        "Age of the last answer from Kafka to any worker.",
-        "s",
-        (Query("cluster:streams_kafka_contact_age_seconds:min"),),
-        ("KafkaUnreachable",),
-        6,
-        5,
-        limits=((15.0, RED),),
-        decimals=1,
-    ),
+    replace(KAFKA_ANSWERED, width=6, height=5),
 )
 TOPICS = (
     Panel(
@@ -70,7 +62,7 @@ TOPICS = (
     Panel(
         "Counted per second",
         "By topic: lag grows where this is below what producers send.",
-        "ops",
+        "recps",
         (Query("topic:streams_events:rate1m", "{{topic}}"),),
         ("StreamsLagGrowing",),
         12,
@@ -90,7 +82,7 @@ PARTITIONS = (
     Panel(
         "Positions per second",
         "How fast each partition's committed position moves; flat with lag means stalled.",
-        "ops",
+        "recps",
         (Query("deriv(topic_partition:streams_position:max[$__rate_interval])", "{{topic}} {{partition}}"),),
         ("FestivalTotalStalled", "StreamsPartitionHeld"),
         12,

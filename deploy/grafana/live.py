@@ -11,6 +11,7 @@ from deploy.grafana.panels import (
     Query,
     bars_panel,
     lines_panel,
+    matrix_panel,
     placed,
     stat_panel,
     table_panel,
@@ -47,7 +48,7 @@ ORDERS = Panel(
 PACE = Panel(
     "Orders per second",
     "Over the last minute, as they were counted.",
-    "ops",
+    "short",
     (Query(f"festival:orders:rate1m{{{_NOW}}}"),),
     ("FestivalNoOrders",),
     4,
@@ -105,7 +106,7 @@ CURVES = Panel(
 )
 COUNTS = Panel(
     "Orders per second and per minute",
-    "The total's pace over the last minute, and its busiest second so far.",
+    "The total's pace over the last minute, per minute on the right, and its busiest second so far.",
     "short",
     (
         Query(f"festival:orders:rate1m{{{_NOW}}}", "per second"),
@@ -115,6 +116,7 @@ COUNTS = Panel(
     ("FestivalNoOrders",),
     8,
     8,
+    right=("per minute",),
 )
 MILESTONES = Panel(
     "Milestones",
@@ -131,7 +133,7 @@ PLATFORMS = Panel(
     "short",
     (Query(f"topk(10, festival_platform:orders:max{{{_NOW}}})", "{{platform}}"),),
     ("FestivalNoOrders",),
-    6,
+    5,
     8,
 )
 MARKETS = Panel(
@@ -140,14 +142,17 @@ MARKETS = Panel(
     "short",
     (Query(f"topk(10, festival_market:orders:max{{{_NOW}}})", "{{market}}"),),
     ("FestivalNoOrders",),
-    6,
+    5,
     8,
 )
 PAYMENTS = Panel(
     "Payments by method",
     "Captured, failed and refunded payments of each method.",
     "short",
-    (Query(f"festival_method_outcome:payments:max{{{_NOW}}}", "{{method}} {{outcome}}"),),
+    tuple(
+        Query(f'sum by (method) (festival_method_outcome:payments:max{{{_NOW}, outcome="{outcome}"}})', outcome)
+        for outcome in ("captured", "failed", "refunded")
+    ),
     ("FestivalRejectedShareHigh",),
     6,
     8,
@@ -157,11 +162,11 @@ MONEY = Panel(
     "Gross, net of coupons and credits, paid and refunded, in minor units of each currency: nothing is converted.",
     "short",
     tuple(
-        Query(f"festival_currency:{measure}_minor:max{{{_NOW}}}", f"{measure} {{{{currency}}}}")
+        Query(f"sum by (currency) (festival_currency:{measure}_minor:max{{{_NOW}}})", measure)
         for measure in ("gross", "net", "coupons", "paid", "refunded")
     ),
     ("FestivalAuditDifference",),
-    6,
+    8,
     8,
 )
 PARCELS = Panel(
@@ -232,7 +237,11 @@ def panels() -> list[Builder[Any]]:
         [
             [(panel, stat_panel(panel)) for panel in (GMV, ORDERS, PACE, GROWTH, AGE, COMPLETE)],
             [(CURVES, lines_panel(CURVES)), (COUNTS, lines_panel(COUNTS)), (MILESTONES, milestones)],
-            [(panel, bars_panel(panel)) for panel in (PLATFORMS, MARKETS, PAYMENTS, MONEY)],
+            [
+                *((panel, bars_panel(panel)) for panel in (PLATFORMS, MARKETS)),
+                (PAYMENTS, matrix_panel(PAYMENTS, "method")),
+                (MONEY, matrix_panel(MONEY, "currency")),
+            ],
             [
                 *((panel, bars_panel(panel)) for panel in (PARCELS, BOXES, POINTS)),
                 *((panel, stat_panel(panel)) for panel in (CANCELLED, IMPLAUSIBLE)),

@@ -58,6 +58,8 @@ class Panel:
     decimals: int | None = None
     maximum: float | None = None
     is_stacked: bool = False
+    right: tuple[str, ...] = ()
+    """Legends of the lines that have their axis on the right, as they are larger by far."""
 
 
 def stat_panel(panel: Panel) -> Builder[Any]:
@@ -87,6 +89,8 @@ def lines_panel(panel: Panel) -> Builder[Any]:
     )
     if panel.is_stacked:
         built = built.stacking(common.StackingConfig().mode(models.StackingMode.NORMAL))
+    for legend in panel.right:
+        built = built.override_by_name(legend, [DynamicConfigValue(id_val="custom.axisPlacement", value="right")])
     return built.min(0)  # type: ignore[no-any-return]
 
 
@@ -115,6 +119,21 @@ def table_panel(panel: Panel, hidden: tuple[str, ...], names: dict[str, str], un
     return built  # type: ignore[no-any-return]
 
 
+def matrix_panel(panel: Panel, label: str) -> Builder[Any]:
+    """Return a table of now: a row for each value of the label, a column for each query, the largest first."""
+    built = _fill(table.Panel(), panel, is_instant=True, is_table=True)
+    columns = {f"Value #{_ref(number)}": query.legend for number, query in enumerate(panel.queries)}
+    names = {label: label.capitalize(), **columns}
+    first = common.TableSortByFieldState().display_name(panel.queries[0].legend).desc(desc=True)
+    return (  # type: ignore[no-any-return]
+        built.with_transformation(DataTransformerConfig(id_val="merge", options={}))
+        .with_transformation(
+            DataTransformerConfig(id_val="organize", options={"excludeByName": {"Time": True}, "renameByName": names})
+        )
+        .sort_by([first])
+    )
+
+
 def placed(rows: list[list[tuple[Panel, Any]]]) -> list[Builder[Any]]:
     """Return the panels of the rows, each row below the one before, with ids from 1."""
     built: list[Builder[Any]] = []
@@ -136,7 +155,7 @@ def _fill(built: Any, panel: Panel, *, is_instant: bool, is_table: bool = False)
         target = (
             prometheus.Dataquery()
             .expr(query.expr)
-            .ref_id(chr(ord("A") + number))
+            .ref_id(_ref(number))
             .datasource(DATASOURCE)
             .legend_format(query.legend or "__auto")
         )
@@ -157,6 +176,11 @@ def _fill(built: Any, panel: Panel, *, is_instant: bool, is_table: bool = False)
         if not isinstance(built, timeseries.Panel):
             built = built.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     return built
+
+
+def _ref(number: int) -> str:
+    """Return the letter of a panel's query; a table's columns are called after it."""
+    return chr(ord("A") + number)
 
 
 def _runbook(alert: str) -> dashboard.DashboardLink:

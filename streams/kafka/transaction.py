@@ -35,7 +35,9 @@ RETRY_SECONDS = 0.1
 
 async def stop_sender(producer: AIOKafkaProducer) -> None:
     """End the task that would carry transactions out beside us; to be called once, before the first transaction."""
-    await producer._sender.close()
+    task = producer._sender.sender_task
+    task.cancel()
+    await asyncio.wait([task])  # not the sender's own close: it raises where the task has not begun yet
 
 
 class Transaction:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("festival.worker")
 
 TICK_SECONDS = 1.0
+STALL_SECONDS = 1.0
+"""Longer than any batch takes: told, so that a late total can be told from a slow broker."""
 LOOK_SECONDS = 1.0
 TURNS = 8
 """Turns of the event loop left to others after each batch; an idle one costs 5 µs."""
@@ -200,7 +202,14 @@ class Worker:
 
     async def _watch_partitions(self) -> None:
         while True:
+            began_ms = self._clock.monotonic_ms()
             await asyncio.sleep(TICK_SECONDS)
+            slept_s = (self._clock.monotonic_ms() - began_ms) / 1000
+            if slept_s > TICK_SECONDS + STALL_SECONDS:
+                log.warning(
+                    "all partitions stood still: the process had no CPU, or did not let go of it",
+                    extra={"seconds": slept_s - TICK_SECONDS},
+                )
             self._source.check()
             for ownership in self._ownerships.values():
                 ownership.tick()

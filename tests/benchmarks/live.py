@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from streams.engine.clock import SystemClock
 from streams.festivals import load_festivals
 from streams.replay.load import DEFAULT_SHAPE, festival_load
-from streams.replay.sender import TICK_MS, Sender, Sending
+from streams.replay.sender import STEP_ORDERS, TICK_MS, Sender, Sending
 from tests.benchmarks.catch_up import DEADLINE_SECONDS, Positions, start_worker, workers
 from tests.benchmarks.measures import percentile
 from tests.benchmarks.topics import Bench, fresh_ledger
@@ -76,8 +76,8 @@ class SteadySender(Sender):
 
     async def _next_step(self, started_ms: int) -> Int64s:
         await asyncio.sleep(TICK_MS / 1000)
-        due = (self._clock.monotonic_ms() - started_ms) * self._per_second // 1000
-        return self._timeline.take_orders(max(self._first + due - self._timeline.next_number, 0))
+        due = self._first + (self._clock.monotonic_ms() - started_ms) * self._per_second // 1000
+        return self._timeline.take_orders(min(max(due - self._timeline.next_number, 0), STEP_ORDERS))
 
 
 @dataclass

@@ -17,14 +17,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streams.domain.declarations import Declarations
 from streams.domain.duplicates import SeenIds, hash_ids
 from streams.domain.pages import decode_page
 from streams.domain.sketches import DISTINCTS
+from streams.engine.batch import RecordBatch
+from streams.engine.checkpoint import Restored
+from streams.engine.processor import PartitionProcessor, restore_processor
 from streams.kafka.follower import read_committed_ledger
 from streams.kafka.ledger_keys import Kind, parse_key
+from streams.settings import Settings
 from tests.benchmarks.catch_up import catch_up
 from tests.benchmarks.measures import median, tell
-from tests.benchmarks.orders import Orders, preload
+from tests.benchmarks.orders import DAY, Orders, preload, values
 from tests.benchmarks.report import machine, write
 from tests.benchmarks.topics import Bench, open_bench, prepare
 
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 
 IDS = 1_000_000
 IDS_PER_BATCH = 2_000
+RESTORED_ORDERS = 200_000
 TERMS = ("base", "per partition", "per cell", "per remembered id")
 
 
@@ -144,6 +150,27 @@ def duplicates() -> list[str]:
     ]
 
 
+def restore() -> str:
+    """Return a row on taking one partition's pages over: a day of many merchants, decoded into a ledger."""
+    declarations = Declarations({DAY.id: DAY}, Settings().settle_ms, Settings().dedup_horizon_minutes)
+    processor = PartitionProcessor(declarations, 0, "g1")
+    for topic in declarations.topics:
+        processor.start_at(topic, 0)
+    records = values(Orders(RESTORED_ORDERS, merchants=10_000))
+    for first in range(0, len(records), IDS_PER_BATCH):
+        part, offsets = records[first : first + IDS_PER_BATCH], range(first, first + IDS_PER_BATCH)
+        times = [DAY.end_ms] * len(part)
+        processor.apply(RecordBatch("orders", 0, first, first + len(part), offsets, [None] * len(part), part, times))
+    checkpoint = processor.cut()
+    assert checkpoint is not None
+    pages = dict([*checkpoint.pages, checkpoint.cursor])
+    megabytes = sum(map(len, pages.values())) / 2**20
+    began = time.process_time()
+    restore_processor(declarations, 0, "g1", Restored(pages, {}))
+    per_100 = (time.process_time() - began) / megabytes * 100
+    return f"| pages taken over after a restore, per 100 MB (here {megabytes:.1f} MB) | {per_100:.1f} s |"
+
+
 def _rows(cases: Sequence[Case]) -> list[str]:
     rows = [
         "| | merchants | events per CPU second | beside 8 partitions | peak MB |",
@@ -193,7 +220,7 @@ async def _main() -> None:
         for case in cases:
             case.cells = await _cells(case.bench)
     lines = [f"Machine: {machine()}. {arguments.rounds} rounds, medians, {arguments.orders:,} orders each.", ""]
-    lines += [*_rows(cases), "", *_formula(cases), "", "| | |", "|---|---:|", *duplicates()]
+    lines += [*_rows(cases), "", *_formula(cases), "", "| | |", "|---|---:|", *duplicates(), restore()]
     print("\n".join(lines))  # noqa: T201
     if arguments.write:
         write(arguments.write, lines, "scaling")

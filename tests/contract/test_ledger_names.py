@@ -30,7 +30,7 @@ from aiokafka.producer.transaction_manager import TransactionManager
         (Fetcher, ["_records", "_notify", "_wait_consume_future", "_create_fetch_waiter", "_fetch_task"]),
         (FetchResult, ["_partition_records", "_update_position", "check_assignment", "has_more"]),
         (AIOKafkaProducer, ["client", "_sender", "_txn_manager"]),
-        (Sender, ["sender_task", "_find_coordinator", "close"]),
+        (Sender, ["sender_task", "_find_coordinator"]),
         (BatchBuilder, ["_build", "_set_producer_state", "record_count"]),
         (SendProduceReqHandler, ["_client", "_batches", "_to_reenqueue", "create_request", "handle_response"]),
         (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.models import units
 
 from deploy.grafana import build
 from deploy.prometheus.build import RUNBOOKS
@@ -22,8 +23,12 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 }
 PANELS = [(name, panel) for name, document in DOCUMENTS.items() for panel in document["panels"]]
 TARGETS = [(name, panel, target) for name, panel in PANELS for target in panel["targets"]]
-UNITS = {"short", "locale", "none", "percentunit", "s", "ops", "bytes", "dateTimeAsIso"}
-"""Of Grafana's list, those in use."""
+UNITS = {unit for name, unit in vars(units).items() if isinstance(unit, str) and not name.startswith("__")}
+"""Those that Grafana knows, as its SDK lists them."""
+SCREEN_PIXELS = 1920
+TITLE_PIXELS = 9
+"""Of a letter in a panel's title, and around the title what its icons take."""
+TITLE_ROOM_PIXELS = 56
 WALL_ROWS = 28
 """Grid rows of a screen of 1,080 pixels in kiosk mode: each takes 38."""
 VARIABLES = {"$festival": "singles-day-2019", "$minor_units": "100", "$__rate_interval": "1m"}
@@ -138,6 +143,22 @@ def test_panels_lie_in_the_grid_without_overlap_and_have_ids_of_their_own(name: 
         taken |= cells
     ids = [panel["id"] for panel in DOCUMENTS[name]["panels"]]
     assert len(set(ids)) == len(ids)
+
+
+@each_panel
+def test_a_panel_can_be_read_on_a_screen_of_1920_pixels(name: str, panel: dict[str, Any]) -> None:
+    place = panel["gridPos"]
+    pixels = place["w"] * SCREEN_PIXELS // 24
+    assert len(panel["title"]) * TITLE_PIXELS + TITLE_ROOM_PIXELS <= pixels, f"{name}: the title is cut off"
+    assert place["h"] >= (4 if panel["type"] == "stat" else 5)
+
+
+@each_panel
+def test_lines_and_bars_of_one_panel_can_be_told_apart(name: str, panel: dict[str, Any]) -> None:
+    legends = [target["legendFormat"] for target in panel["targets"]]
+    assert len(set(legends)) == len(legends), name
+    if panel["type"] != "stat" and len(legends) > 1:
+        assert "__auto" not in legends, name
 
 
 def test_the_festival_fits_one_wall_screen() -> None:

@@ -186,3 +186,33 @@ def test_nothing_in_deploy_is_called_by_a_name_that_alerts_do_not_have() -> None
     for pattern in re.findall(r'alertname=~?"([^"]+)"', text):
         for name in pattern.split("|"):
             assert any(re.fullmatch(name, alert) for alert in known), name
+
+
+UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+
+
+def spoken(value: str | float, *, is_share: bool) -> set[str]:
+    """Return how a person may say a threshold."""
+    if is_share:
+        return {f"{float(value) * 100:g} %"}
+    if isinstance(value, str):
+        number, unit = int(value[:-1]), UNITS[value[-1]]
+        if number == 1:
+            return {f"a {unit}", f"an {unit}", f"last {unit}"}
+        return {f"{said} {unit}s" for said in spoken(number, is_share=False)}
+    return {f"{value:g}", *(NUMBERS[n] for n in range(len(NUMBERS)) if n == value)}
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=name_of)
+def test_a_runbook_says_the_thresholds_that_its_alert_has(alert: Rule) -> None:
+    values = build.thresholds()
+    source = (build.SOURCE / alert.file).read_text("utf-8")
+    rule = source.partition(f"- alert: {alert.name}\n")[2].partition("labels:")[0]
+    rule = re.sub(r"keep_firing_for: .*", "", rule)  # how long it stays is said where it matters
+    meaning = (RUNBOOKS / f"{alert.name}.md").read_text("utf-8").partition("## Impact")[0].lower()
+    for name in re.findall(r"\$\{(\w+?)(?::percent)?\}", rule):
+        key = name if name in values else name.removesuffix("_seconds")
+        is_share = key in {"freshness_budget", "rejected_ratio"}
+        words = spoken(values[key], is_share=is_share)
+        assert any(word in meaning for word in words), (key, words)

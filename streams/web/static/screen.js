@@ -59,8 +59,6 @@ function nameOf(festival) {
 const isMoney = () => totals.screen.main === "gross" || totals.screen.main === "paid";
 const currencyOf = () => totals.home.currency;
 
-const scaleOf = () => (isMoney() ? 10 ** numbers.digitsOf(currencyOf()) : 1);
-
 function mainValue() {
   const { main } = totals.screen;
   if (isMoney()) return totals.home[main];
@@ -152,6 +150,7 @@ function paintHero(value) {
   const parts = numbers.heroParts(value);
   const sign = totals !== null && isMoney() ? numbers.sign(currencyOf()) : "";
   const bound = totals !== null && totals.home.missing.length > 0 && isMoney() ? "≥" : "";
+  say($("compact"), value >= words.sayFrom ? sign + numbers.long(value) : "");
   const shape = language + bound + sign + parts.map(([text]) => text.length).join(",");
   const pieces = [[bound, true], [sign, true], ...parts].filter(([text]) => text !== "");
   const place = $("hero");
@@ -177,7 +176,6 @@ function showTotals() {
   say($("count-label"), words.count[screen.count]);
   say($("rate-label"), words.rate[screen.count]);
   say($("hero-spoken"), mainText(mainValue(), "whole"));
-  say($("compact"), mainValue() >= words.sayFrom * scaleOf() ? mainText(mainValue(), "long") : "");
   const missing = isMoney() ? totals.home.missing : [];
   say($("bound"), [missing.length ? words.bound(missing.join(", ")) : "", implausible(totals, words)].filter(Boolean).join(" · "));
   say($("count"), numbers.whole(countValue()));

@@ -1,5 +1,4 @@
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Properties;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -17,6 +16,7 @@ import org.apache.kafka.streams.processor.api.Record;
 import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.state.WindowStore;
+import org.apache.kafka.streams.state.WindowStoreIterator;
 
 /** Counts orders with the Processor API, exactly once; the changelog of `totals` holds the committed totals. */
 public final class StreamsCount {
@@ -121,11 +121,11 @@ public final class StreamsCount {
         }
 
         private boolean isDuplicate(Order order, long timeMs) {
-            Bytes id = Bytes.wrap(order.eventId.getBytes(StandardCharsets.UTF_8));
+            Bytes id = Bytes.wrap(ByteBuffer.allocate(Long.BYTES).putLong(order.idHash).array());
             long minuteMs = timeMs - timeMs % MINUTE_MS;
-            boolean isDuplicate = false;
-            for (long ms = minuteMs; ms >= minuteMs - HORIZON.toMillis() && !isDuplicate; ms -= MINUTE_MS) {
-                isDuplicate = seen.fetch(id, ms) != null;
+            boolean isDuplicate;
+            try (WindowStoreIterator<byte[]> sightings = seen.fetch(id, minuteMs - HORIZON.toMillis(), minuteMs)) {
+                isDuplicate = sightings.hasNext();
             }
             seen.put(id, new byte[] {1}, minuteMs);
             return isDuplicate;

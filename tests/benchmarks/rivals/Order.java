@@ -2,19 +2,25 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.Currency;
 import java.util.Set;
 import java.util.stream.Collectors;
+import net.jpountz.xxhash.XXHash64;
+import net.jpountz.xxhash.XXHashFactory;
 
 /** An order event, decoded by Jackson's streaming parser and strictly checked; both rivals use it. */
 public class Order {
     private static final JsonFactory JSON = new JsonFactory();
+    private static final XXHash64 HASH = XXHashFactory.fastestJavaInstance().hash64();
     private static final Set<String> CURRENCIES =
             Currency.getAvailableCurrencies().stream().map(Currency::getCurrencyCode).collect(Collectors.toSet());
     private static final long MOST_MINOR = 10_000_000_000_000L;
     private static final int MOST_CHARACTERS = 64;
 
-    public String eventId;
+    /** Of its event_id, to tell duplicates apart: 64 bits, as our worker keeps them. */
+    public long idHash;
+
     public boolean isCancelled;
     public long ts;
     public String platform;
@@ -42,6 +48,7 @@ public class Order {
 
     private boolean read(JsonParser parser) throws IOException {
         String type = null;
+        String eventId = null;
         String orderId = null;
         long couponMinor = 0;
         long creditMinor = 0;
@@ -67,9 +74,14 @@ public class Order {
             }
         }
         isCancelled = "order_cancelled".equals(type);
+        idHash = eventId == null ? 0 : hash(eventId.getBytes(StandardCharsets.UTF_8));
         return (isCancelled || "order_placed".equals(type))
                 && eventId != null && ts >= 0 && orderId != null && platform != null && merchant != null
                 && market != null && CURRENCIES.contains(currency) && amountMinor >= couponMinor + creditMinor;
+    }
+
+    private static long hash(byte[] bytes) {
+        return HASH.hash(bytes, 0, bytes.length, 0);
     }
 
     private static String text(JsonParser parser) throws IOException {

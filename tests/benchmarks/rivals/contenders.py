@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import struct
 import subprocess
 import uuid
@@ -95,7 +96,8 @@ async def run_rival(bench: Bench, rival: Rival, command: list[str], truth: Truth
     admin = AdminClient({"bootstrap.servers": bench.broker})
     if rival.program is FLINK:  # Kafka Streams makes its topics itself
         admin.create_topics([NewTopic(name + rival.totals, bench.partitions, 1)])[name + rival.totals].result()
-    arguments = [bench.broker, topic, name, str(bench.directory / name), rival.variant]
+    state = bench.directory / name
+    arguments = [bench.broker, topic, name, str(state), rival.variant]
     with contextlib.closing(Consumer(group)) as member, _run([*command, *arguments], bench.directory) as (process, log):
 
         def position() -> int:
@@ -104,6 +106,7 @@ async def run_rival(bench: Bench, rival: Rival, command: list[str], truth: Truth
 
         course = await follow(process, log, truth.records, position, _began_ms)
     _check_rival(committed_totals(bench.broker, name + rival.totals), rival, truth)
+    shutil.rmtree(state, ignore_errors=True)
     admin.delete_topics([found for found in admin.list_topics().topics if found.startswith(name)])
     return course
 

@@ -69,6 +69,7 @@ async def follow(
         end = sampler.samples[-1]
     assert half is not None
     middle, counted = half
+    assert counted < records, "too few records to tell a second half from the first: all were in one commit"
     began = sampler.at(began_ms(log))
     return Course(
         records,

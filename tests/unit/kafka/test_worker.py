@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,6 +68,9 @@ class FakeSource:
     def done(self, batch: RecordBatch) -> None:
         """Do nothing."""
 
+    def check(self) -> None:
+        """Find nothing wrong."""
+
 
 class GenerationalStore(MemoryLedgerStore):
     """A store that says which generation is current."""
@@ -89,8 +93,8 @@ class Bench:
         self.status = WorkerStatus(BOTH)
         settings = Settings(broker="127.0.0.1:1", prefix="p-", name="one", checkpoint_interval_ms=3_600_000)
         self.app: Any = build_app(settings, directory)
-        clock = ManualClock(START_MS)
-        self.worker = Worker(self.app, self.store, DECLARATIONS, "g1", status=self.status, clock=clock)
+        self.clock = ManualClock(START_MS)
+        self.worker = Worker(self.app, self.store, DECLARATIONS, "g1", status=self.status, clock=self.clock)
         self.worker._counting = self.worker._counting._replace(source=self.source)
         self.worker._source = self.source  # type: ignore[assignment]
         self.group_generation = 0
@@ -244,3 +248,19 @@ async def test_a_generation_that_is_not_known_changes_nothing(directory: Path, e
     await bench.worker._follow_generation()
     assert bench.states() == {0: PartitionState.CONSUMING}
     await bench.worker.stop()
+
+
+async def test_a_loop_that_stood_still_is_told_with_its_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else a total that came late looks like a slow broker's."""
+    monkeypatch.setattr("streams.kafka.worker.TICK_SECONDS", 0)
+    bench = Bench(tmp_path)
+    watching = asyncio.create_task(bench.worker._watch_partitions())
+    await asyncio.sleep(0)
+    assert not caplog.records
+    bench.clock.advance(2_500)
+    await until(lambda: bool(caplog.records))
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert vars(caplog.records[0])["seconds"] == 2.5

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streams.domain.declarations import Declarations
-from streams.domain.duplicates import SeenIds, hash_ids
+from streams.domain.duplicates import SeenIds, hash_texts
 from streams.domain.pages import decode_page
 from streams.domain.sketches import DISTINCTS
 from streams.engine.batch import RecordBatch
@@ -131,7 +131,8 @@ def foretold_mb(coefficients: Sequence[float], case: Case) -> float:
 def duplicates() -> list[str]:
     """Return rows on remembering ids: time, memory, and how fast checkpoints are restored."""
     hashes = [
-        hash_ids([f"event-{n}" for n in range(first, first + IDS_PER_BATCH)]) for first in range(0, IDS, IDS_PER_BATCH)
+        hash_texts([f"event-{n}" for n in range(first, first + IDS_PER_BATCH)])
+        for first in range(0, IDS, IDS_PER_BATCH)
     ]
     seen = SeenIds(10)
     began = time.process_time()

@@ -29,6 +29,7 @@ from streams.kafka.store import KafkaLedgerStore
 from streams.kafka.topics import check_topics
 from streams.kafka.transport import GROUP, BatchApp, ConsumerOnly, NoTables
 from streams.kafka.worker import FailStopError, Worker
+from streams.native import IS_BUILT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,7 +124,10 @@ async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> Wo
             stack.push_async_callback(store.close)
             partitions = await check_topics(settings)
             generation = await _current_generation(store)
-            log.info("worker starts", extra={"worker": claim.name, "partitions": partitions, "generation": generation})
+            log.info(
+                "worker starts",
+                extra={"worker": claim.name, "partitions": partitions, "generation": generation, "compiled": IS_BUILT},
+            )
             for service in services:
                 await stack.enter_async_context(service(WorkerParts(settings, festivals, declarations, status)))
             app = build_app(settings, claim.directory)

@@ -1,4 +1,8 @@
-"""Fixtures for all tests: one broker per session, a prefix of its own for each test, no settings from outside."""
+"""Fixtures for all tests: one broker per session, a prefix of its own for each test, no settings from outside.
+
+Of the profiles of hypothesis `ci` is what the test command runs, `thorough` what a change of the ledger deserves:
+bin/test tests/property --hypothesis-profile thorough
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,17 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from streams.errors import UnreachableError
 from streams.kafka.embedded import EmbeddedKafka, any_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+settings.register_profile("ci", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("ci"), max_examples=1000)
+settings.load_profile("ci")
 
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 """For the brokers of the tests: a start takes 3.5 s of CPU and not 6.8, as nothing is compiled for a long life."""

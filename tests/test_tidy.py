@@ -30,7 +30,13 @@ FUNCTION_LINES = 50
 LARGER: dict[str, int] = {}
 """Path, or path::function → lines of those that were larger when the limit came: they only get smaller, and leave."""
 
-RINGS = ({"domain"}, {"engine"}, {"web", "board", "replay", "kafka", "audit", "metrics"}, {"app", "serving"}, {"cli"})
+RINGS = (
+    {"domain", "native"},
+    {"engine"},
+    {"web", "board", "replay", "kafka", "audit", "metrics"},
+    {"app", "serving"},
+    {"cli"},
+)
 """From the inside out; each may import its own ring and those inside it."""
 FOUNDATION = {"errors", "configuration", "settings", "log", "festivals", "__init__"}
 """Belongs to no ring: outer rings may import it. The two inner ones know none of it."""
@@ -47,7 +53,7 @@ INNER_FOREIGN = {
 """Effects, and libraries that have them: not in `domain` and `engine`."""
 AUDIT_MAY = {"streams.domain.pages", "streams.engine.clock"}
 """The audit recounts by other code than the counter's: all it shares is the form of the ledger, and a clock."""
-AUDIT_FOREIGN = {"domain", "engine", "app", "board", "replay"}
+AUDIT_FOREIGN = {"domain", "native", "engine", "app", "board", "replay"}
 
 BANNED = {
     "datetime.now": "Clock.now_ms",

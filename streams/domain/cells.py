@@ -17,9 +17,10 @@ import numpy.typing as npt
 from streams.domain.currencies import MONEY_LIMIT_MINOR
 from streams.domain.pages import HIGH_SHIFT, Page
 from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, PAGE_MS, WINDOW_MS, Rollup, Window
+from streams.domain.texts import Coded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 Ints = npt.NDArray[np.int64]
 FOLD_LIMIT_EVENTS = (1 << HIGH_SHIFT) // MONEY_LIMIT_MINOR
@@ -30,14 +31,6 @@ assert FOLD_LIMIT_EVENTS * MONEY_LIMIT_MINOR + _LOW_LIMIT <= _INT64_MAX
 _UNKNOWN = -1
 _NO_VALUE = ""
 """The one value of a rollup without dimension."""
-
-
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """A column of texts as codes: `texts[codes[i]]` is the text of event i, texts in order of first appearance."""
-
-    codes: Ints
-    texts: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +47,6 @@ def places_of(window: Window, offsets_ms: Ints) -> Places | None:
         return None
     pages = offsets_ms // PAGE_MS[window]
     return Places(pages, (offsets_ms - pages * PAGE_MS[window]) // WINDOW_MS[window])
-
-
-class _Codes(dict[str, int]):
-    """Numbers texts in the order they are asked for."""
-
-    def __missing__(self, text: str) -> int:
-        code = self[text] = len(self)
-        return code
-
-
-def encode_texts(column: Sequence[str]) -> Coded:
-    """Return a column of texts as codes."""
-    # Types, currencies and defaults are one object each; comparing different texts would cost more than coding them.
-    if column and column[0] is column[-1] and column.count(column[0]) == len(column):
-        return Coded(np.zeros(len(column), dtype=np.int64), [column[0]])
-    codes = _Codes()
-    coded = np.fromiter(map(codes.__getitem__, column), dtype=np.int64, count=len(column))
-    return Coded(coded, list(codes))
 
 
 class CellTable:

@@ -1,111 +1,101 @@
 """From record values to columns of valid events, and a rejection for each of the others.
 
-Two ways lead to one verdict. The fast one is msgspec's strict decoder over a whole batch. It cannot see
-everything the contract asks for (UTF-8 in fields it skips, `__` in front of a text, of a key given twice only
-the last, nesting that exhausts the stack), so whatever looks suspicious or fails goes to `_judge`, which takes
-one record apart field by field and alone names reasons.
+Three ways lead to one verdict. The compiled reader (`streams.native`), where it is built, takes what is well-formed
+beyond doubt straight from the bytes. The rest, or everything where it is not built, goes through msgspec's strict
+decoder, a whole batch at a time. That cannot see everything the contract asks for (UTF-8 in fields it skips, `__` in
+front of a text, of a key given twice only the last, nesting that exhausts the stack), so whatever looks suspicious or
+fails is judged field by field (`streams.domain.judging`), which alone names reasons.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from streams.domain.columns import Columns, merged
 from streams.domain.currencies import EXPONENTS
 from streams.domain.facts import FLAG_TEXTS, TEXT_LIMIT, Fact, Field, Kind
+from streams.domain.judging import DEPTH_LIMIT, VALUE_LIMIT_BYTES, judge
 from streams.domain.rejections import Reason, Rejection
+from streams.domain.texts import Coded, encode_texts, hash_texts
+from streams.native import IS_BUILT
+
+if IS_BUILT:
+    from streams.native.events import EventReader
+    from streams.native.records import Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-VALUE_LIMIT_BYTES = 64 * 1024
-DEPTH_LIMIT = 128
-"""Levels of nesting. Far below the interpreter's recursion limit, so that no decoder's verdict depends on its stack."""
+    from streams.domain.texts import Bools, Ints
+
 FUTURE_LIMIT_MS = 300_000
 """How far an event's time may be ahead of its record's time (contract 1)."""
 _BRACKETS_SUSPICIOUS = 100
 """Fewer brackets than this cannot nest deeper than `DEPTH_LIMIT`."""
+assert _BRACKETS_SUSPICIOUS < DEPTH_LIMIT
 _CASE, _BRACKET = np.uint8(0xDF), np.uint8(ord("["))
 """`[` and `{` differ in one bit."""
 _UNDERSCORES = np.uint16(0x5F5F)
-_INTEGER_DIGITS = 30
-_HUGE = int("9" * _INTEGER_DIGITS)
-"""Integers with more digits are out of any range; Python refuses to parse very long ones."""
 
-_NOT_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\[\]{}"]+', re.DOTALL)
-_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Valid events of one batch in log order, one entry per event in every column."""
-
-    indexes: Ints
-    """Position of each event's record in the batch."""
-    record_times_ms: Ints
-    texts: dict[str, Sequence[str]]
-    """Text fields, currencies and `type`."""
-    numbers: dict[str, Ints]
-
-    def __len__(self) -> int:
-        """Return the number of events."""
-        return len(self.indexes)
-
-    def only(self, mask: Bools) -> Columns:
-        """Return the events where `mask` is true."""
-        if mask.all():
-            return self
-        kept = np.flatnonzero(mask)
-        where = kept.tolist()
-        return Columns(
-            self.indexes[kept],
-            self.record_times_ms[kept],
-            {name: [column[i] for i in where] for name, column in self.texts.items()},
-            {name: column[kept] for name, column in self.numbers.items()},
-        )
+Rejections = dict[int, Rejection]
+"""By the record's position in its batch."""
 
 
 class Decoder:
     """Decodes the records of one fact. Holds no state between batches."""
 
-    def __init__(self, fact: Fact, text_fields: Iterable[str]) -> None:
-        """Prepare columns for all numbers of `fact` and for `text_fields`; other texts are checked, not kept."""
+    def __init__(
+        self, fact: Fact, coded: Iterable[str], hashed: Iterable[str] = ("event_id",), *, is_compiled: bool = IS_BUILT
+    ) -> None:
+        """Prepare columns of all numbers, of the texts to code (always those of closed lists), and of those to hash."""
         self._fact = fact
         self._decode = msgspec.json.Decoder(fact.event).decode
         relations = {name for pair in fact.needs for name in pair} | {name for _, name in fact.required_for}
-        texts = {f.name: f for f in fact.fields if f.number_limits() is None}
-        self._defaults = {f.name: f.default for f in fact.fields}
-        kept = {"type", "event_id"} | set(text_fields) | (relations & set(texts))
-        self._texts = ["type", *(name for name in texts if name in kept)]
-        self._flags = {name for name in self._texts if name in texts and texts[name].kind is Kind.FLAG}
+        texts = [f for f in fact.fields if f.number_limits() is None]
+        closed = {f.name for f in texts if f.choices or f.kind in {Kind.CURRENCY, Kind.FLAG}}
+        kept = set(coded) | relations | closed
+        self._coded = ["type", *(f.name for f in texts if f.name in kept)]
+        self._hashed = [f.name for f in texts if f.name in set(hashed) - kept]
+        self._flags = {f.name for f in texts if f.kind is Kind.FLAG}
         self._numbers = list(fact.number_fields)
-        # Of texts that only some types carry, none is read for the others.
+        self._defaults = {f.name: f.default for f in fact.fields}
+        # Of fields that only some types carry, none is read for the others.
         self._numbers_of_types = [(f.name, f.types) for f in fact.fields if f.types and f.name in self._numbers]
-        self._take_columns = _column_taker([*self._texts, *self._numbers])
+        self._take_columns = _column_taker([*self._coded, *self._hashed, *self._numbers])
+        self._reader = self._make_reader() if is_compiled else None
+
+    def _make_reader(self) -> EventReader:
+        fields = [("type", "choice", "coded", None, self._fact.types), *map(self._field, self._fact.fields)]
+        return EventReader(fields, text_limit=TEXT_LIMIT, value_limit=VALUE_LIMIT_BYTES)
+
+    def _field(self, field: Field) -> tuple[str, str, str, Any, Any]:
+        """Return a field as the compiled reader takes it."""
+        default = None if field.is_required else field.default
+        limits = field.number_limits()
+        if limits is not None:
+            return field.name, "number", "coded", default, limits
+        choices = EXPONENTS if field.kind is Kind.CURRENCY else field.choices
+        kind = "flag" if field.kind is Kind.FLAG else "choice" if choices else "text"
+        keep = "coded" if field.name in self._coded else "hashed" if field.name in self._hashed else "checked"
+        return field.name, kind, keep, default, choices
 
     def decode(
-        self, values: Sequence[bytes | None], record_times_ms: Sequence[int]
+        self, values: Sequence[bytes | None], record_times_ms: Sequence[int] | Ints
     ) -> tuple[Columns, list[tuple[int, Rejection]]]:
         """Return the valid events as columns, and (index in the batch, rejection) of all other records, ascending."""
-        events, rejections = self._events(values)
-        rejected = dict(rejections)
-        indexes = np.arange(len(values), dtype=np.int64)
-        times = np.asarray(record_times_ms, dtype=np.int64)
-        if rejected:
-            indexes = np.delete(indexes, list(rejected))
-            times = times[indexes]
-        columns = self._columns(events, indexes, times)
-        broken = self._broken_relations(columns)
+        columns, rejected = self._interpret(values) if self._reader is None else self._read(self._reader, values)
+        columns = columns.with_numbers(
+            {
+                name: np.where(columns.texts["type"].where(types.__contains__), columns.numbers[name], default)
+                for name, types in self._numbers_of_types
+                for default in [self._defaults[name]]
+            }
+        )
+        record_times = np.asarray(record_times_ms, dtype=np.int64)[columns.indexes]
+        broken = self._broken_relations(columns, record_times)
         if broken:
             mask = np.ones(len(columns), dtype=np.bool_)
             for row, rejection in broken.items():
@@ -114,45 +104,63 @@ class Decoder:
             columns = columns.only(mask)
         return columns, sorted(rejected.items())
 
-    def _events(self, values: Sequence[bytes | None]) -> tuple[list[Any], list[tuple[int, Rejection]]]:
+    def _read(self, reader: EventReader, values: Sequence[bytes | None]) -> tuple[Columns, Rejections]:
+        """Decode by the compiled reader, and what it leaves over by `_interpret`."""
+        places = values if isinstance(values, Values) else Values.of(values)
+        is_read, numbers, texts, hashes = reader.read(places)
+        coded = {name: Coded(*column) for name, column in texts.items()}
+        columns = Columns(np.arange(len(values), dtype=np.int64), numbers, coded, hashes)
+        if is_read.all():
+            return columns, {}
+        left = np.flatnonzero(~is_read)
+        others, rejected = self._interpret([values[index] for index in left.tolist()])
+        others = Columns(left[others.indexes], others.numbers, others.texts, others.hashes)
+        return merged(columns.only(is_read), others), {int(left[row]): why for row, why in rejected.items()}
+
+    def _interpret(self, values: Sequence[bytes | None]) -> tuple[Columns, Rejections]:
+        events, rejected = self._events(values)
+        indexes = np.arange(len(values), dtype=np.int64)
+        if rejected:
+            indexes = np.delete(indexes, list(rejected))
+        taken = self._take_columns(events)
+        texts = {
+            name: [FLAG_TEXTS.get(flag, flag) for flag in taken[name]] if name in self._flags else taken[name]
+            for name in self._coded
+        }
+        return Columns(
+            indexes,
+            {name: np.array(taken[name], dtype=np.int64) for name in self._numbers},
+            {name: encode_texts(column) for name, column in texts.items()},
+            {name: hash_texts(taken[name]) for name in self._hashed},
+        ), rejected
+
+    def _events(self, values: Sequence[bytes | None]) -> tuple[list[Any], Rejections]:
         decode = self._decode if _looks_plain(values) else self._decode_carefully
         events: list[Any] = []
-        rejections: list[tuple[int, Rejection]] = []
+        rejected: Rejections = {}
         records = iter(values)
         while True:
             try:
                 # extend() keeps what it appended before an exception, so the count of verdicts names the record.
                 events.extend(map(decode, records))  # type: ignore[arg-type] # None raises, as it should
             except (msgspec.MsgspecError, TypeError, RecursionError, UnicodeError, _SuspiciousError):
-                index = len(events) + len(rejections)
-                verdict = self._judge(values[index])
+                index = len(events) + len(rejected)
+                verdict = judge(self._fact, values[index])
                 if isinstance(verdict, Rejection):
-                    rejections.append((index, verdict))
+                    rejected[index] = verdict
                 else:
                     events.append(verdict)
             else:
-                return events, rejections
+                return events, rejected
 
     def _decode_carefully(self, value: bytes | None) -> msgspec.Struct:
         if value is None or _is_suspicious(value):
             raise _SuspiciousError
         return self._decode(value)
 
-    def _columns(self, events: list[Any], indexes: Ints, record_times_ms: Ints) -> Columns:
-        columns = self._take_columns(events)
-        texts: dict[str, Sequence[str]] = {
-            name: [FLAG_TEXTS.get(flag, flag) for flag in columns[name]] if name in self._flags else columns[name]
-            for name in self._texts
-        }
-        numbers = {name: np.array(columns[name], dtype=np.int64) for name in self._numbers}
-        for name, types in self._numbers_of_types:
-            is_theirs = np.fromiter(map(types.__contains__, texts["type"]), np.bool_, len(indexes))
-            numbers[name] = np.where(is_theirs, numbers[name], self._defaults[name])
-        return Columns(indexes, record_times_ms, texts, numbers)
-
-    def _broken_relations(self, columns: Columns) -> dict[int, Rejection]:
+    def _broken_relations(self, columns: Columns, record_times_ms: Ints) -> Rejections:
         """Return the rows whose fields contradict each other, with the first contradiction of each."""
-        broken: dict[int, Rejection] = {}
+        broken: Rejections = {}
 
         def reject(mask: Bools, reason: Reason, detail: str) -> None:
             if mask.any():
@@ -160,10 +168,8 @@ class Decoder:
                     broken.setdefault(row, Rejection(reason, detail))
 
         for event_type, name in self._fact.required_for:
-            mask = ~self._is_given(columns, name)
-            if mask.any():
-                mask &= np.fromiter(map(event_type.__eq__, columns.texts["type"]), np.bool_, len(columns))
-                reject(mask, Reason.MISSING_FIELD, f"{name}: required for {event_type}")
+            mask = ~self._is_given(columns, name) & columns.texts["type"].where(event_type.__eq__)
+            reject(mask, Reason.MISSING_FIELD, f"{name}: required for {event_type}")
         for name, needed in self._fact.needs:
             mask = self._is_given(columns, name) & ~self._is_given(columns, needed)
             reject(mask, Reason.MISSING_FIELD, f"{needed}: required beside {name}")
@@ -174,7 +180,7 @@ class Decoder:
             reject(discount > numbers[self._fact.amount], Reason.DISCOUNT_EXCEEDS_AMOUNT, detail)
         for name in self._fact.not_after_ts:
             reject(numbers[name] > numbers["ts"], Reason.TIME_ORDER, f"{name} is after ts")
-        ahead = numbers["ts"] > columns.record_times_ms + FUTURE_LIMIT_MS
+        ahead = numbers["ts"] > record_times_ms + FUTURE_LIMIT_MS
         reject(ahead, Reason.FUTURE_EVENT, "ts is more than 5 minutes ahead of the record's Kafka timestamp")
         return broken
 
@@ -184,39 +190,7 @@ class Decoder:
         if name in columns.numbers:
             is_given: Bools = np.not_equal(columns.numbers[name], default)
             return is_given
-        return np.fromiter(map(default.__ne__, columns.texts[name]), np.bool_, len(columns))
-
-    def _judge(self, value: bytes | None) -> msgspec.Struct | Rejection:
-        """Return the event in one record, or why there is none."""
-        parsed = parse_object(value)
-        if isinstance(parsed, Rejection):
-            return parsed
-        rejection = self._check_type(parsed)
-        if rejection is not None:
-            return rejection
-        given: dict[str, Any] = {"type": parsed["type"]}
-        for field in self._fact.fields:
-            if not field.is_of(parsed["type"]):
-                continue
-            if field.name in parsed:
-                rejection = _check(field, parsed[field.name])
-                if rejection is not None:
-                    return rejection
-                given[field.name] = parsed[field.name]
-            elif field.is_required:
-                return Rejection(Reason.MISSING_FIELD, f"{field.name}: missing")
-        return self._fact.event(**given)
-
-    def _check_type(self, parsed: Mapping[str, object]) -> Rejection | None:
-        if "type" not in parsed:
-            return Rejection(Reason.MISSING_FIELD, "type: missing")
-        event_type = parsed["type"]
-        if not isinstance(event_type, str):
-            return Rejection(Reason.WRONG_TYPE, f"type: expected a text, found {_found(event_type)}")
-        if event_type not in self._fact.types:
-            expected = ", ".join(self._fact.types)
-            return Rejection(Reason.UNKNOWN_TYPE, f"type: {_found(event_type)} is not one of {expected}")
-        return None
+        return columns.texts[name].where(default.__ne__)
 
 
 def _column_taker(names: Sequence[str]) -> Callable[[list[Any]], dict[str, list[Any]]]:
@@ -250,105 +224,32 @@ def _looks_plain(values: Sequence[bytes | None]) -> bool:
         brackets <= _BRACKETS_SUSPICIOUS
         and max(map(len, values), default=0) <= VALUE_LIMIT_BYTES  # type: ignore[arg-type] # None was seen above
         and not any(bool((pair == _UNDERSCORES).any()) for pair in pairs)
-        and not _is_suspicious_text(joined, has_underscores=False)
+        and not _may_hide_underscores(joined)
+        and _is_utf8(joined)
     )
 
 
 def _is_suspicious(value: bytes) -> bool:
     brackets = value.count(b"[") + value.count(b"{")
-    return brackets > _BRACKETS_SUSPICIOUS or len(value) > VALUE_LIMIT_BYTES or _is_suspicious_text(value)
+    return (
+        brackets > _BRACKETS_SUSPICIOUS
+        or len(value) > VALUE_LIMIT_BYTES
+        or b'"__' in value
+        or _may_hide_underscores(value)
+        or not _is_utf8(value)
+    )
 
 
-def _is_suspicious_text(text: bytes, *, has_underscores: bool = True) -> bool:
-    r"""Return whether a text may begin with `__` (written out or as \\u005f), or some byte is not UTF-8."""
-    if (has_underscores and b'"__' in text) or (b"\\" in text and b"\\u005" in text):
-        return True
+def _may_hide_underscores(text: bytes) -> bool:
+    r"""Return whether a text may begin with an underscore written as \u005f."""
+    return b"\\" in text and b"\\u005" in text
+
+
+def _is_utf8(text: bytes) -> bool:
     if text.isascii():
-        return False
+        return True
     try:
         text.decode()
     except UnicodeDecodeError:
-        return True
-    return False
-
-
-def parse_object(value: bytes | None) -> dict[str, Any] | Rejection:  # noqa: PLR0911 - one return per verdict
-    """Return the JSON object of a record value; of a key given twice the last counts."""
-    if value is None:
-        return Rejection(Reason.NULL_VALUE, "the record has no value")
-    if not value:
-        return Rejection(Reason.EMPTY, "the record's value has no bytes")
-    if len(value) > VALUE_LIMIT_BYTES:
-        return Rejection(Reason.TOO_LARGE, f"{len(value)} bytes, at most {VALUE_LIMIT_BYTES}")
-    try:
-        text = value.decode()
-    except UnicodeDecodeError as error:
-        return Rejection(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8")
-    if _depth(text) > DEPTH_LIMIT:
-        return Rejection(Reason.NOT_JSON, f"nested deeper than {DEPTH_LIMIT} levels")
-    if _SURROGATE.search(_PAIR.sub("", text.replace("\\\\", " "))):
-        return Rejection(Reason.NOT_JSON, "a lone surrogate in a text")
-    try:
-        parsed = _JSON.decode(text)
-    except ValueError as error:
-        return Rejection(Reason.NOT_JSON, f"{error}"[:200])
-    if not isinstance(parsed, dict):
-        return Rejection(Reason.NOT_AN_OBJECT, f"expected a JSON object, found {_found(parsed)}")
-    return parsed
-
-
-def _depth(text: str) -> int:
-    """Return how deep brackets nest, counting those inside strings out."""
-    depth = deepest = 0
-    bracket: str
-    for bracket in _NOT_BRACKETS.sub("", text):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _integer(digits: str) -> int:
-    """Return an integer, or for one of very many digits another that is out of every range too."""
-    if len(digits) > _INTEGER_DIGITS:
-        return -_HUGE if digits.startswith("-") else _HUGE
-    return int(digits)
-
-
-class _Fraction(float):
-    """A JSON number with a fraction or an exponent: never an integer here, whatever its value."""
-
-
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_integer, parse_float=_Fraction)
-
-
-def _found(value: object) -> str:
-    """Return what a value is, short, for a sentence."""
-    return json.dumps(value, ensure_ascii=False)[:60]
-
-
-def _check(field: Field, value: object) -> Rejection | None:
-    """Return why `value` is not admitted in `field`, or None."""
-    limits = field.number_limits()
-    sentence = f"{field.name}: expected {_expected(field)}, found {_found(value)}"
-    if limits is not None:
-        least, most = limits
-        if type(value) is not int:
-            return Rejection(Reason.WRONG_TYPE, sentence)
-        return None if least <= value <= most else Rejection(Reason.OUT_OF_RANGE, sentence)
-    if field.kind is Kind.FLAG:
-        return None if isinstance(value, bool) else Rejection(Reason.WRONG_TYPE, sentence)
-    if not isinstance(value, str):
-        return Rejection(Reason.WRONG_TYPE, sentence)
-    if field.kind is Kind.CURRENCY:
-        return None if value in EXPONENTS else Rejection(Reason.UNKNOWN_CURRENCY, sentence)
-    fits = 0 < len(value) <= TEXT_LIMIT and not value.startswith("__") and (not field.choices or value in field.choices)
-    return None if fits else Rejection(Reason.OUT_OF_RANGE, sentence)
-
-
-def _expected(field: Field) -> str:
-    """Return what a field admits, for a sentence."""
-    return f"one of {', '.join(field.choices)}" if field.choices else field.kind.value
+        return False
+    return True

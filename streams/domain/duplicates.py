@@ -15,24 +15,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from xxhash import xxh3_64_intdigest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-Hashes = npt.NDArray[np.uint64]
-Bools = npt.NDArray[np.bool_]
+    from streams.domain.texts import Bools, Hashes
 
 MINUTE_MS = 60_000
 _FILTER_BITS_LEAST = 16
 _FILTER_BITS_PER_HASH = 16
 """A fuller filter is made anew, twice as large: below it, at most one new id in 16 is looked up in vain."""
 _RUNS_PER_MERGE = 8
-
-
-def hash_ids(event_ids: Sequence[str]) -> Hashes:
-    """Return the 64-bit identity of each event id; the same in every process and version."""
-    return np.fromiter(map(xxh3_64_intdigest, map(str.encode, event_ids)), dtype=np.uint64, count=len(event_ids))
 
 
 def _distinct(hashes: Hashes) -> Hashes:

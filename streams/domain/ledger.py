@@ -9,34 +9,32 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, Coded, Places, encode_texts, places_of
-from streams.domain.decoding import Columns, Decoder
-from streams.domain.duplicates import MINUTE_MS, SeenIds, hash_ids
+from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, Places, places_of
+from streams.domain.decoding import Decoder
+from streams.domain.duplicates import MINUTE_MS, SeenIds
 from streams.domain.facts import ABSENT, DERIVED, FACTS
 from streams.domain.rollups import NONE
 from streams.domain.sketches import SketchTable
+from streams.domain.texts import Coded, by_appearance, hash_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from streams.domain.columns import Columns
     from streams.domain.declarations import Declarations
     from streams.domain.facts import Derived
     from streams.domain.festivals import Festival
     from streams.domain.rejections import Rejection
     from streams.domain.rollups import Measure, Rollup, Window
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+    from streams.domain.texts import Bools, Hashes, Ints
 
 WATERMARK_LAG_MS = 5_000
 """An event this much older than the newest one before it is late (contract 3)."""
-BATCH_LIMIT_RECORDS = 2_000
+BATCH_LIMIT_RECORDS = 8_000
 """Larger batches are applied in parts: 2,000 decoded events fit into a core's cache, 5,000 cost a third more each."""
 assert BATCH_LIMIT_RECORDS <= FOLD_LIMIT_EVENTS
 
@@ -75,7 +73,7 @@ class _Selection:
         self._columns = columns
         self.offsets_ms = offsets_ms
         """Festival time of each since the festival's start."""
-        self._coded: dict[str, Coded] = {}
+        self._derived: dict[str, Coded] = {}
         self._with_currency: dict[str, _Selection] = {}
         self._of_type: dict[tuple[str, ...], Ints] = {}
         self._added: dict[str, Ints | None] = {}
@@ -83,27 +81,26 @@ class _Selection:
 
     def coded(self, name: str) -> Coded:
         """Return a text column, or a derived one, as codes."""
-        if name not in self._coded:
-            derived = DERIVED.get(name)
-            self._coded[name] = encode_texts(self._columns.texts[name]) if derived is None else self._derived(derived)
-        return self._coded[name]
+        if name in self._columns.texts:
+            return self._columns.texts[name]
+        if name not in self._derived:
+            self._derived[name] = self._derive(DERIVED[name])
+        return self._derived[name]
 
-    def _derived(self, derived: Derived) -> Coded:
+    def _derive(self, derived: Derived) -> Coded:
         numbers = self._columns.numbers
         since, until = numbers[derived.since], numbers[derived.until]
         is_known = (since != ABSENT) & (self._are(derived.types) > 0)
         units = np.where(is_known, np.minimum((until - since) // derived.unit_ms, derived.most + 1), ABSENT)
-        found, firsts, codes = np.unique(units, return_index=True, return_inverse=True)
-        by_appearance = np.argsort(firsts)
-        ranks = np.empty_like(by_appearance)
-        ranks[by_appearance] = np.arange(len(found))
-        texts = [NONE if n == ABSENT else derived.text(n) for n in found[by_appearance].tolist()]
-        return Coded(ranks[codes], texts)
+        found, codes = np.unique(units, return_inverse=True)
+        return by_appearance(codes, [NONE if n == ABSENT else derived.text(n) for n in found.tolist()])
 
-    def texts_of(self, name: str, types: tuple[str, ...]) -> Sequence[str]:
-        """Return a text column of the events of some types."""
-        is_of_type = self._are(types)
-        return self._columns.texts[name] if is_of_type.all() else list(compress(self._columns.texts[name], is_of_type))
+    def hashes_of(self, name: str, types: tuple[str, ...]) -> Hashes:
+        """Return the hashes of a text column's different texts, in the events of some types; some may come again."""
+        is_of_type = self._are(types).astype(np.bool_)
+        if name in self._columns.hashes:
+            return self._columns.hashes[name][is_of_type]
+        return hash_texts(self._columns.texts[name].only(np.flatnonzero(is_of_type)).texts)
 
     def with_currency(self, currency: str) -> _Selection:
         """Return the events that have a currency in a field; the others do not enter a rollup of it."""
@@ -111,7 +108,7 @@ class _Selection:
         if "" not in coded.texts:
             return self
         if currency not in self._with_currency:
-            mask = np.array([text != "" for text in coded.texts], dtype=np.bool_)[coded.codes]
+            mask = coded.where("".__ne__)
             self._with_currency[currency] = _Selection(self._columns.only(mask), self.offsets_ms[mask])
         return self._with_currency[currency]
 
@@ -145,9 +142,7 @@ class _Selection:
     def _are(self, types: tuple[str, ...]) -> Ints:
         """Return 1 for each event of one of `types`, 0 for others."""
         if types not in self._of_type:
-            coded = self.coded("type")
-            fits = np.array([text in types for text in coded.texts], dtype=np.int64)
-            self._of_type[types] = fits[coded.codes]
+            self._of_type[types] = self.coded("type").where(types.__contains__).astype(np.int64)
         return self._of_type[types]
 
 
@@ -166,7 +161,11 @@ class Ledger:
             for topic in declarations.topics
         }
         self._decoders = {
-            topic: Decoder(FACTS[topic], _text_fields(self._rollups[topic]) | {d.field for d in self._distincts[topic]})
+            topic: Decoder(
+                FACTS[topic],
+                coded=_text_fields(self._rollups[topic]),
+                hashed=["event_id", *(distinct.field for distinct in self._distincts[topic])],
+            )
             for topic in self.topics
         }
         self.tables: dict[tuple[str, str], CellTable] = {
@@ -188,7 +187,7 @@ class Ledger:
         return {**self.tables, **self.sketches}
 
     def apply(
-        self, topic: str, values: Sequence[bytes | None], record_times_ms: Sequence[int]
+        self, topic: str, values: Sequence[bytes | None], record_times_ms: Sequence[int] | Ints
     ) -> list[tuple[int, Rejection]]:
         """Count records of one topic, in log order; return (index, rejection) of those set aside."""
         rejections: list[tuple[int, Rejection]] = []
@@ -199,7 +198,7 @@ class Ledger:
         return rejections
 
     def _apply(
-        self, topic: str, values: Sequence[bytes | None], record_times_ms: Sequence[int]
+        self, topic: str, values: Sequence[bytes | None], record_times_ms: Sequence[int] | Ints
     ) -> list[tuple[int, Rejection]]:
         state = self.topics[topic]
         columns, rejections = self._decoders[topic].decode(values, record_times_ms)
@@ -220,7 +219,7 @@ class Ledger:
     @staticmethod
     def _duplicates(state: TopicState, columns: Columns, stream_times_ms: Ints) -> Bools | None:
         """Return which events are duplicates, None if none is; remember all of them."""
-        hashes = hash_ids(columns.texts["event_id"])
+        hashes = columns.hashes["event_id"]
         minutes = stream_times_ms // MINUTE_MS
         first, last = int(minutes[0]), int(minutes[-1])
         if first == last:
@@ -273,7 +272,7 @@ class Ledger:
     def _fold_festival(self, festival: Festival, topic: str, columns: Columns, times_ms: Ints) -> None:
         everything = _Selection(columns, times_ms - festival.start_ms)
         for distinct in self._distincts[topic]:
-            self.sketches[festival.id, distinct.name].fold(everything.texts_of(distinct.field, distinct.types))
+            self.sketches[festival.id, distinct.name].fold(everything.hashes_of(distinct.field, distinct.types))
         for rollup in self._rollups[topic]:
             selection = everything if rollup.currency is None else everything.with_currency(rollup.currency)
             self._fold_rollup(self.tables[festival.id, rollup.name], rollup, selection)

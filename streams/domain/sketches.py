@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streams.domain.duplicates import hash_ids
 from streams.domain.pages import Page
-from streams.domain.rollups import NONE
+from streams.domain.texts import ABSENT_HASH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
+
+    from streams.domain.texts import Hashes
 
 HAS_LIBRARY = find_spec("datasketches") is not None
 """Its wheels end at Python 3.13: on a newer one nothing distinct is counted, and the fingerprint says so."""
@@ -57,13 +58,12 @@ class SketchTable:
         self._sketch = hll_sketch(LG_REGISTERS, tgt_hll_type.HLL_8)
         self._is_changed = False
 
-    def fold(self, texts: Sequence[str]) -> None:
-        """Add texts in log order; absent ones are passed over."""
-        given = [text for text in texts if text != NONE]
-        if not given:
+    def fold(self, hashes: Hashes) -> None:
+        """Add texts by their hashes, in log order; absent ones are passed over."""
+        given = hashes[hashes != ABSENT_HASH]
+        if not len(given):
             return
-        # As integers: the library takes them three times as fast as texts.
-        deque(map(self._sketch.update, hash_ids(given).view(np.int64).tolist()), maxlen=0)
+        deque(map(self._sketch.update, given.view(np.int64).tolist()), maxlen=0)
         self._is_changed = True
 
     def take_changed(self) -> Iterator[tuple[int, Page]]:

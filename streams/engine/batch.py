@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    import numpy.typing as npt
+
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
@@ -25,7 +28,7 @@ class RecordBatch:
     offsets: Sequence[int]
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
-    record_times_ms: Sequence[int]
+    record_times_ms: Sequence[int] | npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         """Return the number of records."""

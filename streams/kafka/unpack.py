@@ -1,24 +1,40 @@
 """Fetched bytes into record batches, without an object per record: the hot edge between aiokafka and the ledger.
 
 Used by the transport, in the consumer's thread. aiokafka's own way builds a `ConsumerRecord` per record, which alone
-costs about 4 µs; here keys and values are taken off its C parser in two passes over a batch, offsets are a range and
-record times a repetition. The private names used are held by tests/contract/test_aiokafka_names.py.
+costs about 4 µs. Where the compiled part is built, keys and values stay where they lie in the fetched bytes; elsewhere
+they are taken off aiokafka's C parser in two passes over a batch. Offsets are a range and record times a repetition.
+The private names used are held by tests/contract/test_aiokafka_names.py.
 """
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from aiokafka import codec
+from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
+from aiokafka.record.memory_records import _MemoryRecordsPy
 
 from streams.engine.batch import RecordBatch
+from streams.native import IS_BUILT
+
+if IS_BUILT:
+    from streams.native.records import Values, split_records
+
+    # Of aiokafka's two readers of record batches the one in Python, whose bytes can be seen before they are parsed.
+    fetcher.MemoryRecords = _MemoryRecordsPy  # type: ignore[attr-defined] # it is imported there
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from aiokafka.consumer.fetcher import PartitionRecords
+
+    from streams.domain.texts import Ints
 
 BATCH_RECORDS = 8_000
 """Most records handed on at once: counting them takes about 40 ms, during which nothing else of the worker runs.
@@ -26,6 +42,17 @@ BATCH_RECORDS = 8_000
 Per event 5.0 µs, against 6.8 with 2,000 (the ledger's columns are short) and with 20,000 (they leave the cache).
 """
 LOG_APPEND_TIME = 1
+_HEADER_BYTES = 61
+_COUNT = struct.Struct(">i")
+_COUNT_AT = 57
+_DECOMPRESS: dict[int, Callable[[memoryview], bytes]] = {
+    0: bytes,
+    1: codec.gzip_decode,
+    2: codec.snappy_decode,
+    3: codec.lz4_decode,
+    4: codec.zstd_decode,
+}
+"""By the compression in a batch's attributes (https://kafka.apache.org/documentation/#recordbatch)."""
 _key = attrgetter("key")
 _value = attrgetter("value")
 _offset = attrgetter("offset")
@@ -50,38 +77,19 @@ def unpack(topic: str, partition: int, fetched: PartitionRecords) -> list[Record
     return batches
 
 
+@dataclass(frozen=True, slots=True)
 class _Span:
     """Parallel columns of consecutive records."""
 
-    __slots__ = ("keys", "next_offset", "offsets", "times", "values")
+    offsets: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    times: Sequence[int] | Ints
+    next_offset: int
 
-    def __init__(
-        self,
-        offsets: Sequence[int],
-        keys: list[bytes | None],
-        values: list[bytes | None],
-        times: list[int],
-        next_offset: int,
-    ) -> None:
-        self.offsets = offsets
-        self.keys = keys
-        self.values = values
-        self.times = times
-        self.next_offset = next_offset
-
-    def append(self, other: _Span) -> None:
-        """Take over the records of the span that follows."""
-        ours, theirs = self.offsets, other.offsets
-        if isinstance(ours, range) and isinstance(theirs, range) and ours.stop == theirs.start:
-            self.offsets = range(ours.start, theirs.stop)
-        else:
-            if not isinstance(ours, list):
-                self.offsets = ours = list(ours)
-            ours.extend(theirs)
-        self.keys += other.keys
-        self.values += other.values
-        self.times += other.times
-        self.next_offset = other.next_offset
+    def only(self, part: slice, next_offset: int) -> _Span:
+        """Return some of the records, up to `next_offset`."""
+        return _Span(self.offsets[part], self.keys[part], self.values[part], self.times[part], next_offset)
 
     def as_batch(self, topic: str, partition: int, start: int) -> RecordBatch:
         """Return the batch that begins at the position `start`."""
@@ -90,39 +98,69 @@ class _Span:
 
 def _joined(spans: Iterator[_Span]) -> Iterator[_Span]:
     """Join small spans and cut long ones: a producer's batch may hold one record or a hundred thousand."""
-    pending: _Span | None = None
+    pending: list[_Span] = []
+    count = 0
     for span in spans:
-        if pending is None:
-            pending = span
-        elif len(pending.keys) + len(span.keys) <= BATCH_RECORDS:
-            pending.append(span)
-        else:
-            yield from _cut(pending)
-            pending = span
-    if pending is not None:
-        yield from _cut(pending)
+        if pending and count + len(span.keys) > BATCH_RECORDS:
+            yield from _cut(_one_of(pending))
+            pending, count = [], 0
+        pending.append(span)
+        count += len(span.keys)
+    if pending:
+        yield from _cut(_one_of(pending))
+
+
+def _one_of(spans: Sequence[_Span]) -> _Span:
+    """Return consecutive spans as one."""
+    if len(spans) == 1:
+        return spans[0]
+    return _Span(
+        _joined_offsets([span.offsets for span in spans]),
+        _joined_values([span.keys for span in spans]),
+        _joined_values([span.values for span in spans]),
+        np.concatenate([span.times for span in spans]),
+        spans[-1].next_offset,
+    )
+
+
+def _joined_offsets(parts: Sequence[Sequence[int]]) -> Sequence[int]:
+    first, last = parts[0], parts[-1]
+    count = sum(map(len, parts))
+    # Ascending numbers without a gap; only a span of compacted records may be empty.
+    if count and len(first) and len(last) and last[-1] - first[0] + 1 == count:
+        return range(first[0], last[-1] + 1)
+    return [offset for part in parts for offset in part]
+
+
+def _joined_values(parts: Sequence[Sequence[bytes | None]]) -> Sequence[bytes | None]:
+    if IS_BUILT:
+        places = [part for part in parts if isinstance(part, Values)]
+        if len(places) == len(parts):
+            return Values.joined(places)
+    return [value for part in parts for value in part]
 
 
 def _cut(span: _Span) -> Iterator[_Span]:
-    if len(span.keys) <= BATCH_RECORDS:
+    count = len(span.keys)
+    if count <= BATCH_RECORDS:
         yield span
         return
-    for first in range(0, len(span.keys), BATCH_RECORDS):
-        last = min(first + BATCH_RECORDS, len(span.keys))
-        part = slice(first, last)
-        next_offset = span.next_offset if last == len(span.keys) else span.offsets[last - 1] + 1
-        yield _Span(span.offsets[part], span.keys[part], span.values[part], span.times[part], next_offset)
+    for first in range(0, count, BATCH_RECORDS):
+        last = min(first + BATCH_RECORDS, count)
+        yield span.only(slice(first, last), span.next_offset if last == count else span.offsets[last - 1] + 1)
 
 
 def _spans(fetched: PartitionRecords) -> Iterator[_Span]:
     """Yield the records of each producer's batch; moves `fetched.next_fetch_offset` along, as aiokafka's loop does."""
     records = fetched._records  # noqa: SLF001 - see the module's docstring
     while records.has_next():
+        raw = getattr(records, "_next_slice", None)
         batch = records.next_batch()
         if fetched._check_crcs and not batch.validate_crc():  # noqa: SLF001
             raise CorruptRecordException(f"the checksum of the batch at offset {fetched.next_fetch_offset} is wrong")
         if not _is_skipped(fetched, batch):
-            yield _span(batch, fetched.next_fetch_offset)
+            span = _split(batch, raw) if IS_BUILT and raw is not None and _is_current(batch) else _read(batch)
+            yield _from_position(span, fetched.next_fetch_offset)
         fetched.next_fetch_offset = max(fetched.next_fetch_offset, batch.next_offset)
 
 
@@ -140,24 +178,56 @@ def _is_skipped(fetched: Any, batch: Any) -> bool:  # noqa: ANN401 - aiokafka's 
     return bool(batch.is_control_batch)
 
 
-def _span(batch: Any, position: int) -> _Span:  # noqa: ANN401
-    """Return the records of one batch at and after `position`: a batch is fetched whole, also from its middle."""
+def _split(batch: Any, raw: memoryview) -> _Span:  # noqa: ANN401
+    """Return the records of one batch of the current format as places in its bytes."""
+    payload = _DECOMPRESS[batch.compression_type](raw[_HEADER_BYTES:])
+    (count,) = _COUNT.unpack_from(raw, _COUNT_AT)
+    try:
+        deltas, time_deltas, keys, values = split_records(payload, count)
+    except ValueError as error:
+        raise CorruptRecordException(f"the batch at offset {batch.base_offset}: {error}") from error
+    offsets = _offsets(batch, count) or (deltas + batch.base_offset).tolist()
+    times = _append_times(batch, count)
+    return _Span(
+        offsets, keys, values, time_deltas + batch.first_timestamp if times is None else times, batch.next_offset
+    )
+
+
+def _read(batch: Any) -> _Span:  # noqa: ANN401
+    """Return the records of one batch as aiokafka reads them."""
     records = list(batch)
     count = len(records)
-    keys = list(map(_key, records))
-    values = list(map(_value, records))
-    next_offset = batch.next_offset
-    offsets: Sequence[int]
-    is_current = batch.producer_id is not None  # the formats before 2 know no producer, and no base offset
-    if is_current and next_offset - batch.base_offset == count:
-        offsets = range(batch.base_offset, next_offset)
-    else:
-        offsets = list(map(_offset, records))  # compaction left holes
-    if is_current and batch.timestamp_type == LOG_APPEND_TIME:
-        times = [batch.max_timestamp] * count
-    else:
-        times = list(map(_timestamp, records))
-    if count and offsets[0] < position:
-        first = next((i for i, offset in enumerate(offsets) if offset >= position), count)
-        offsets, keys, values, times = offsets[first:], keys[first:], values[first:], times[first:]
-    return _Span(offsets, keys, values, times, next_offset)
+    is_current = _is_current(batch)
+    offsets = _offsets(batch, count) if is_current else None
+    times = _append_times(batch, count) if is_current else None
+    return _Span(
+        offsets or list(map(_offset, records)),
+        list(map(_key, records)),
+        list(map(_value, records)),
+        np.fromiter(map(_timestamp, records), np.int64, count) if times is None else times,
+        batch.next_offset,
+    )
+
+
+def _is_current(batch: Any) -> bool:  # noqa: ANN401
+    """Return whether a batch is of format 2: those before know no producer, and no base offset."""
+    return batch.producer_id is not None
+
+
+def _offsets(batch: Any, count: int) -> range | None:  # noqa: ANN401
+    """Return the offsets of a batch's records; None where compaction left holes between them."""
+    is_whole = batch.next_offset - batch.base_offset == count
+    return range(batch.base_offset, batch.next_offset) if is_whole else None
+
+
+def _append_times(batch: Any, count: int) -> Ints | None:  # noqa: ANN401
+    """Return the record times where the broker gave all records of a batch one."""
+    return np.full(count, batch.max_timestamp) if batch.timestamp_type == LOG_APPEND_TIME else None
+
+
+def _from_position(span: _Span, position: int) -> _Span:
+    """Return the records at and after `position`: a batch is fetched whole, also from its middle."""
+    if not len(span.offsets) or span.offsets[0] >= position:
+        return span
+    first = next((i for i, offset in enumerate(span.offsets) if offset >= position), len(span.offsets))
+    return span.only(slice(first, len(span.offsets)), span.next_offset)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import orjson
 from hypothesis import strategies as st
 
@@ -28,6 +29,9 @@ FESTIVALS = (
     samples.festival("orders-only", samples.START_MS + samples.HOUR_MS, 1, ("orders",)),
 )
 """Overlapping, so that events belong to none, one, two or three."""
+
+HLL_MODE = 2
+"""Of a serialized sketch: all registers. Before, it holds the few hashes themselves."""
 
 RECORD_TIME_MS = samples.START_MS + 400 * 24 * samples.HOUR_MS
 """Kafka's clock: after every event time drawn, so that no event lies in the future."""
@@ -203,9 +207,20 @@ class Disk:
 
 
 def all_pages(processor: PartitionProcessor) -> dict[tuple[str, str, int], object]:
-    """Return every page of a ledger."""
-    tables = processor.ledger.paged.items()
-    return {(*name, number): page for name, table in tables for number, page in table.pages()}
+    """Return every page of a ledger; of a sketch what it holds, because a restored one lays it out in another order."""
+    ledger = processor.ledger
+    pages = {(*name, number): page for name, table in ledger.tables.items() for number, page in table.pages()}
+    sketches = {
+        (*name, 0): sketch_content(page.low) for name, table in ledger.sketches.items() for _, page in table.pages()
+    }
+    return {**pages, **sketches}
+
+
+def sketch_content(sketch: bytes) -> tuple[int, bytes | list[int]]:
+    """Return how a sketch is kept, and what: a few hashes in any order, or a register each."""
+    preamble_ints, mode = sketch[0], sketch[7] & 3
+    content = sketch[4 * preamble_ints :]
+    return mode, content if mode == HLL_MODE else sorted(np.frombuffer(content, dtype="<u4").tolist())
 
 
 def cells_of(declarations: Declarations, pages: dict[bytes, bytes]) -> dict[Cell, int]:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.domain.decoding import Decoder
+from streams.domain.facts import FACTS
 from streams.domain.rollups import ROLLUPS
+from streams.native import IS_BUILT
 from tests.property.ledgers import FESTIVALS, TOPICS, Disk, Record, all_pages, batches, cells_of, logs, new_processor
 from tests.property.oracle import Oracle
 from tests.unit.domain import samples
@@ -111,6 +114,20 @@ def test_a_resend_within_the_horizon_never_counts(records: list[Record], data: s
     assert cells_of(DECLARATIONS, counted(DECLARATIONS, at_once).pages) == cells_of(
         DECLARATIONS, counted(DECLARATIONS, resent).pages
     )
+
+
+@given(logs(), CUTS)
+def test_the_compiled_part_changes_no_byte_of_what_is_written(records: list[Record], cuts: list[int]) -> None:
+    disks = Disk(), Disk()
+    for disk, is_compiled in zip(disks, (IS_BUILT, False), strict=True):
+        processor = new_processor(TIGHT)
+        for topic, fact in FACTS.items():
+            theirs = processor.ledger._decoders[topic]
+            processor.ledger._decoders[topic] = Decoder(fact, theirs._coded, theirs._hashed, is_compiled=is_compiled)
+        for batch in batches(records, cuts):
+            processor.apply(batch)
+            disk.write(processor.cut())
+    assert vars(disks[0]) == vars(disks[1])
 
 
 @given(logs(), CUTS, st.lists(st.sampled_from(("commit", "lose", "keep")), min_size=20, max_size=20))

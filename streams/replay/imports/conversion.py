@@ -24,7 +24,7 @@ from streams.replay.imports.values import BadValueError, Problem, as_number, as_
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from streams.domain.decoding import Columns
+    from streams.domain.columns import Columns
     from streams.domain.festivals import Festival
     from streams.replay.imports.mapping import FileMapping, Filter, Source
     from streams.replay.imports.tables import Row
@@ -191,8 +191,9 @@ class Conversion:
         found: dict[str, dict[str, Any]] = {}
         numbers = columns.numbers
         times = np.where(numbers["ordered_ts"] >= 0, numbers["ordered_ts"], numbers["ts"])
-        currencies = np.array(columns.texts["currency"], dtype="U3")
-        is_placed = np.array(columns.texts["type"], dtype="U20") == "order_placed"
+        coded = columns.texts["currency"]
+        currencies = np.array(coded.texts, dtype="U3")[coded.codes]
+        is_placed = columns.texts["type"].where("order_placed".__eq__)
         net = numbers["amount_minor"] - numbers["coupon_minor"] - numbers["credit_minor"]
         for festival in self._festivals:
             is_in = (times >= festival.start_ms) & (times < festival.end_ms)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from streams.domain.pages import Page, encode_page
 from streams.domain.sketches import SketchTable
+from streams.domain.texts import hash_texts
 from tests.unit.audit.bench import Bench, box, encode, order
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def test_the_exact_number_stands_beside_the_estimate(tmp_path: Path) -> None:
 def test_an_estimate_beyond_all_chance_is_a_difference(tmp_path: Path) -> None:
     bench = counted(tmp_path)
     other = SketchTable()
-    other.fold([f"b{n}" for n in range(90)])
+    other.fold(hash_texts([f"b{n}" for n in range(90)]))
     ((_, page),) = other.pages()
     bench.pages[0, BUYERS] = encode_page(page)
     (difference,) = bench.audit().differences

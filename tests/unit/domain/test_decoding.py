@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from streams.domain.decoding import VALUE_LIMIT_BYTES, Decoder
+from streams.domain.decoding import Decoder
 from streams.domain.facts import ABSENT, FACTS
+from streams.domain.judging import VALUE_LIMIT_BYTES
 from streams.domain.rejections import Reason
+from streams.domain.texts import hash_texts
 from tests.unit.domain.samples import START_MS, encode, order, payment
 
 RECORD_TIME_MS = START_MS + 1000
@@ -182,8 +184,9 @@ def test_columns_hold_events_in_log_order_with_defaults_for_what_was_not_given()
     columns, rejections = Decoder(FACTS["orders"], TEXTS).decode(values, [RECORD_TIME_MS] * 3)
     assert [index for index, _ in rejections] == [1]
     assert columns.indexes.tolist() == [0, 2]
-    assert list(columns.texts["event_id"]) == ["a", "b"]
-    assert list(columns.texts["category"]) == ["__none__", "toys"]
+    assert columns.hashes["event_id"].tolist() == hash_texts(["a", "b"]).tolist()
+    assert columns.texts["category"].texts == ["__none__", "toys"]
+    assert columns.texts["category"].codes.tolist() == [0, 1]
     assert columns.numbers["ordered_ts"].tolist() == [5, ABSENT]
 
 

@@ -6,19 +6,20 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.domain.duplicates import SeenIds, hash_ids
+from streams.domain.duplicates import SeenIds
+from streams.domain.texts import hash_texts
 
 HORIZON = 3
 
 
 def test_an_id_hashes_alike_in_every_process() -> None:
-    assert hash_ids(["e1"]).tolist() == [0x1F7E24023B50EAEF]
+    assert hash_texts(["e1"]).tolist() == [0x1F7E24023B50EAEF]
 
 
 def test_an_id_is_a_duplicate_up_to_the_horizon_in_whole_minutes() -> None:
     for later, is_duplicate in ((0, True), (HORIZON, True), (HORIZON + 1, False)):
         seen = SeenIds(HORIZON)
-        ids = hash_ids(["e1"])
+        ids = hash_texts(["e1"])
         assert seen.sight(100, ids) is None
         found = seen.sight(100 + later, ids)
         assert (found is not None and found.tolist() == [True]) is is_duplicate
@@ -26,13 +27,13 @@ def test_an_id_is_a_duplicate_up_to_the_horizon_in_whole_minutes() -> None:
 
 def test_a_duplicate_renews_the_memory() -> None:
     seen = SeenIds(HORIZON)
-    ids = hash_ids(["e1"])
+    ids = hash_texts(["e1"])
     verdicts = [seen.sight(minute, ids) for minute in (0, 3, 6, 9, 13)]
     assert [v is not None for v in verdicts] == [False, True, True, True, False]
 
 
 def test_twice_in_one_batch_counts_once() -> None:
-    found = SeenIds(HORIZON).sight(0, hash_ids(["a", "b", "a", "a"]))
+    found = SeenIds(HORIZON).sight(0, hash_texts(["a", "b", "a", "a"]))
     assert found is not None
     assert found.tolist() == [False, False, True, True]
 
@@ -60,7 +61,7 @@ def test_verdicts_equal_a_dictionary_of_latest_sightings_also_across_restarts(
         for number in numbers:
             expected.append(number in latest and minute - latest[number] <= HORIZON)
             latest[number] = minute
-        found = seen.sight(minute, hash_ids([f"e{n}" for n in numbers]))
+        found = seen.sight(minute, hash_texts([f"e{n}" for n in numbers]))
         assert ([False] * len(numbers) if found is None else found.tolist()) == expected
         for span_minute, hashes in seen.take_span().items():
             written.setdefault(span_minute, []).append(hashes)

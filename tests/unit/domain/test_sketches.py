@@ -7,10 +7,13 @@ import pytest
 from streams.domain.declarations import Declarations
 from streams.domain.ledger import Ledger
 from streams.domain.pages import Page
+from streams.domain.rollups import NONE
 from streams.domain.sketches import DISTINCTS, SketchTable, estimate
+from streams.domain.texts import hash_texts
 from tests.unit.domain.samples import box, declarations, encode, order
 
 TEXTS = [f"buyer {n}" for n in range(20_000)]
+HASHES = hash_texts(TEXTS)
 
 
 def page_of(table: SketchTable) -> bytes:
@@ -23,7 +26,7 @@ def page_of(table: SketchTable) -> bytes:
 def sketch_of(*texts: str) -> bytes:
     """Return the sketch of texts."""
     table = SketchTable()
-    table.fold(texts)
+    table.fold(hash_texts(texts))
     return page_of(table)
 
 
@@ -37,22 +40,22 @@ def test_the_exact_number_lies_within_the_bounds() -> None:
 
 def test_adding_again_changes_nothing_and_absent_texts_are_none() -> None:
     once, twice = SketchTable(), SketchTable()
-    once.fold(TEXTS)
-    twice.fold([*TEXTS[:9_000], "__none__"])
-    twice.fold(TEXTS)
-    twice.fold(["__none__"])
+    once.fold(HASHES)
+    twice.fold(hash_texts([*TEXTS[:9_000], NONE]))
+    twice.fold(HASHES)
+    twice.fold(hash_texts([NONE]))
     assert page_of(once) == page_of(twice)
 
 
 def test_a_restored_sketch_goes_on_as_if_it_had_never_stopped() -> None:
     for before in (3, 100, 9_000):
         through, first, second = SketchTable(), SketchTable(), SketchTable()
-        through.fold(TEXTS)
-        first.fold(TEXTS[:before])
+        through.fold(HASHES)
+        first.fold(HASHES[:before])
         ((number, page),) = first.take_changed()
         second.load(number, page)
         assert not list(second.take_changed())
-        second.fold(TEXTS[before - 2 :])
+        second.fold(HASHES[before - 2 :])
         assert estimate([page_of(second)]) == estimate([page_of(through)])
         assert list(first.take_changed()) == []
 

@@ -10,7 +10,7 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 from hypothesis import given
@@ -70,10 +70,17 @@ def _batch(
     return bytes(data)
 
 
-def _fetched(data: bytes, *, at: int = 0, aborted: list[tuple[int, int]] | None = None) -> PartitionRecords:
+READERS = [MemoryRecords, _MemoryRecordsPy]
+"""aiokafka's two: of the second the bytes can be seen, which the compiled part needs."""
+EITHER_READER = pytest.mark.parametrize("reader", READERS)
+
+
+def _fetched(
+    data: bytes, *, at: int = 0, aborted: list[tuple[int, int]] | None = None, reader: type[Any] = _MemoryRecordsPy
+) -> PartitionRecords:
     return PartitionRecords(
         TopicPartition("t1-orders", 2),
-        MemoryRecords(data),
+        reader(data),
         aborted or [],
         at,
         None,
@@ -153,15 +160,15 @@ def _log() -> st.SearchStrategy[tuple[bytes, list[tuple[int, int]], int]]:
     return draw_log()
 
 
-@given(_log(), st.integers(1, 4), st.integers(0, 60))
+@given(_log(), st.integers(1, 4), st.integers(0, 60), st.sampled_from(READERS))
 def test_it_reads_what_aiokafka_reads(
-    log: tuple[bytes, list[tuple[int, int]], int], batch_records: int, position: int
+    log: tuple[bytes, list[tuple[int, int]], int], batch_records: int, position: int, reader: type[Any]
 ) -> None:
     """Same records in the same order, from any position, cut into batches that join."""
     data, aborted, end = log
     start = min(position, end - 1)
     theirs = _fetched(data, at=start, aborted=list(aborted))
-    ours = _fetched(data, at=start, aborted=list(aborted))
+    ours = _fetched(data, at=start, aborted=list(aborted), reader=reader)
     # Its position falls back where a batch lies below it, which no broker sends.
     expected = [record for record in _aiokafkas(theirs) if record[0] >= start]
     with pytest.MonkeyPatch.context() as patch:
@@ -172,11 +179,12 @@ def test_it_reads_what_aiokafka_reads(
     _assert_joined(batches, start, end)
 
 
+@EITHER_READER
 @pytest.mark.parametrize("compression", [NO_COMPRESSION, GZIP, SNAPPY, LZ4, ZSTD])
-def test_every_compression_is_read(compression: int) -> None:
+def test_every_compression_is_read(compression: int, reader: type[Any]) -> None:
     """The codecs of Kafka."""
     records: list[Record] = [(offset, b"k", b"v" * 100, 7) for offset in range(20)]
-    batches = unpack("orders", 2, _fetched(_batch(0, records, compression=compression)))
+    batches = unpack("orders", 2, _fetched(_batch(0, records, compression=compression), reader=reader))
     assert _columns(batches) == records
 
 

@@ -109,7 +109,10 @@ async def run_rival(bench: Bench, rival: Rival, command: list[str], truth: Truth
         course = await follow(process, log, truth.records, position, _began_ms)
         await _check_rival(bench.broker, name + rival.totals, rival.variant, truth)
     shutil.rmtree(state, ignore_errors=True)
-    admin.delete_topics([found for found in admin.list_topics().topics if found.startswith(name)])
+    for deleted in admin.delete_topics(
+        [found for found in admin.list_topics().topics if found.startswith(name)]
+    ).values():
+        deleted.result()
     return course
 
 

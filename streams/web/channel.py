@@ -39,8 +39,8 @@ RANKS_SHARE = 20
 """Ranks take at most one part in so many of a core: sorting 50,000 merchants must not slow a worker."""
 RANKS_LONGEST_MS = 5_000
 WORKER_SHARE = 33
-"""Beside counting, ticks take at most one part in so many of a core (3 %), unless once a second is more."""
-WORKER_LONGEST_SECONDS = 1.0
+"""Beside counting, ticks take at most one part in so many of a core (3 %), unless every two seconds is more."""
+WORKER_LONGEST_SECONDS = 2.0
 BUFFER_BYTES = 65_536
 """So much may wait for a listener; with more it is slow, and given no state until it has read on."""
 KNOWN_CURVES = 16

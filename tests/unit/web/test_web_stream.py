@@ -293,7 +293,7 @@ def test_a_listener_whose_connection_ends_is_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spent", "beside_counting"), [(0.0, 0.25), (0.005, 0.25), (0.02, 0.66), (0.1, 1.0), (9.0, 1.0)]
+    ("spent", "beside_counting"), [(0.0, 0.25), (0.005, 0.25), (0.02, 0.66), (0.05, 1.65), (9.0, 2.0)]
 )
 def test_beside_counting_ticks_rest_for_longer_the_more_they_cost(
     day: Day, monkeypatch: pytest.MonkeyPatch, spent: float, beside_counting: float

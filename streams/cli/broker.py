@@ -45,6 +45,7 @@ def command(settings: Settings, *, as_json: bool) -> None:
         while not stop.is_set():
             if kafka.wait(POLL_SECONDS):
                 raise BrokerFailedError(f"Kafka stopped by itself. The end of its log:\n{kafka.log_tail()}")
+        kafka.stop()  # here, where a second Ctrl-C cannot interrupt it
 
 
 def _port(settings: Settings) -> int | None:

@@ -1,6 +1,7 @@
 """The records of one transaction in as few batches as they fit, acknowledged together.
 
-One future per batch, where `producer.send` makes one per record. Used by the store.
+One future per batch, where `producer.send` makes one per record. Used by the import, whose parts go to all partitions;
+the ledger's store does without aiokafka's sender (`streams.kafka.transaction`).
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ log = logging.getLogger("festival.follower")
 
 GATHER_MS = 150
 """The broker holds an answer back for so long: checkpoints of many partitions come with one request, not one each."""
+GATHER_BYTES = 8 * 1024 * 1024
+"""And so many: several times as much in memory, unpacked, which is what a follower that lags behind holds at most."""
 POLL_SECONDS = 0.05
 """Between two looks, each of which costs a loop turn."""
 WAIT_SECONDS = 1.0
@@ -128,7 +130,11 @@ class LedgerFollower:
     async def _follow(self) -> None:
         """Follow from where we are until something goes wrong; return where there is nothing to follow yet."""
         reader = self._reader = await LogReader.open(
-            self._settings, fetch_min_bytes=clients.FETCH_BYTES, fetch_max_wait_ms=GATHER_MS
+            self._settings,
+            fetch_min_bytes=GATHER_BYTES,
+            fetch_max_bytes=GATHER_BYTES,
+            max_partition_fetch_bytes=clients.MAX_BATCH_BYTES,
+            fetch_max_wait_ms=GATHER_MS,
         )
         if self._view is None:
             count = await reader.partition_count(LEDGER)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("festival.ledger")
 
 POLL_SECONDS = 1.0
+FETCH_BYTES = 2 * 1024 * 1024
+"""Unpacked it is several times as much, and a process makes four restores at once."""
 ATTEMPTS = 3
 
 
@@ -116,7 +118,7 @@ async def read_back(settings: Settings, partition: int, generation: str, *, skip
 
 async def _read_once(settings: Settings, partition: int, generation: str) -> _Newest:
     async with AsyncExitStack() as stack:
-        reader = await LogReader.open(settings)
+        reader = await LogReader.open(settings, max_partition_fetch_bytes=FETCH_BYTES)
         stack.push_async_callback(reader.close)
         ends = await LogReader.open(settings, is_committed_only=False)
         stack.push_async_callback(ends.close)

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import xxhash
 
@@ -22,7 +22,7 @@ from streams.board.screen import MINUTE_MS, Document, curve_document, main_of, r
 from streams.web.source import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from streams.board.view import Snapshot
     from streams.domain.festivals import Festival
@@ -38,6 +38,11 @@ RANKS_MS = 1_000
 RANKS_SHARE = 20
 """Ranks take at most one part in so many of a core: sorting 50,000 merchants must not slow a worker."""
 RANKS_LONGEST_MS = 5_000
+WORKER_SHARE = 33
+"""Beside counting, ticks take at most one part in so many of a core (3 %), unless every two seconds is more."""
+WORKER_LONGEST_SECONDS = 2.0
+BUFFER_BYTES = 65_536
+"""So much may wait for a listener; with more it is slow, and given no state until it has read on."""
 KNOWN_CURVES = 16
 """Curves that a difference can be told from; a listener with an older one gets the whole."""
 
@@ -58,16 +63,70 @@ def ids_of(last_event_id: str) -> Ids:
     return ids if len(ids) == len(NOTHING) else NOTHING
 
 
+class Pipe(Protocol):
+    """Where a listener's bytes go (`asyncio.Transport`)."""
+
+    def write(self, data: bytes) -> None:
+        """Send, or keep until it can be sent. Never blocks."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes wait."""
+
+    def is_closing(self) -> bool:
+        """Return whether the connection is at its end."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+
+@dataclass(eq=False)
+class Listener:
+    """One client: what it has, and where to send what it lacks."""
+
+    pipe: Pipe
+    known: Ids
+    frame: Callable[[bytes], bytes] = bytes
+    """Wraps events for the connection, such as into an HTTP chunk."""
+    slow_seconds: float = 5.0
+    is_gone: asyncio.Event = field(default_factory=asyncio.Event)
+    _waits_since: float | None = None
+
+    def take(self, state: State, now: float) -> None:
+        """Send what it lacks of `state`; a slow one is passed over, and cut off in the end."""
+        if self.pipe.is_closing():
+            self.is_gone.set()
+        elif self.pipe.get_write_buffer_size() > BUFFER_BYTES:
+            self._waits_since = self._waits_since or now
+            if now - self._waits_since >= self.slow_seconds:
+                self.pipe.abort()
+                self.is_gone.set()
+        else:
+            self._waits_since = None
+            if events := state.framed(self.known, self.frame):
+                self.pipe.write(events)
+            self.known = state.ids
+
+
+AnyListener = TypeVar("AnyListener", bound=Listener)
+
+
 @dataclass(frozen=True)
 class State:
     """What one tick has to say."""
 
-    turn: int
     ids: Ids
     data: tuple[bytes, bytes, bytes]
     alive: bytes
     curves: OrderedDict[str, Document]
     _made: dict[Ids, bytes] = field(default_factory=dict)
+    _framed: dict[tuple[Ids, Callable[[bytes], bytes]], bytes] = field(default_factory=dict)
+
+    def framed(self, known: Ids, frame: Callable[[bytes], bytes]) -> bytes:
+        """Return `since(known)` in a frame, nothing where nothing is new; made once per `known` and frame."""
+        if (framed := self._framed.get((known, frame))) is None:
+            events = self.since(known)
+            framed = self._framed[known, frame] = frame(events) if events else b""
+        return framed
 
     def since(self, known: Ids) -> bytes:
         """Return the events that bring a listener from `known` to this state; made once per `known`."""
@@ -105,8 +164,7 @@ class Channel:
         """Prepare; the first listener starts it."""
         self._source, self._festival = source, festival
         self._state: State | None = None
-        self._turned = asyncio.Event()
-        self._listeners = 0
+        self._listeners: set[Listener] = set()
         self._ticking: asyncio.Task[None] | None = None
         self._is_closed = False
         self._has_failed = False
@@ -117,36 +175,35 @@ class Channel:
         self._alive_ms = 0
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Have the channel run while this is open."""
-        self._listeners += 1
+    def listening(self, listener: AnyListener) -> Iterator[AnyListener]:
+        """Send to `listener` while this is open: what is known at once, then every tick."""
+        if self._is_closed:
+            listener.is_gone.set()
+        self._listeners.add(listener)
+        if self._state is not None and self._ticking is not None:
+            listener.take(self._state, time.monotonic())
         if self._ticking is None and not self._is_closed:
+            self._alive_ms = -ALIVE_MS  # whoever comes after a rest is told at once
             self._ticking = asyncio.create_task(self._tick())
         try:
-            yield
+            yield listener
         finally:
-            self._listeners -= 1
-
-    async def after(self, turn: int) -> State | None:
-        """Return the newest state once it is later than `turn`; None when the server stops."""
-        while not self._is_closed:
-            if self._state is not None and self._state.turn > turn:
-                return self._state
-            await self._turned.wait()
-        return None
+            self._listeners.discard(listener)
 
     def close(self) -> None:
         """Let all listeners go."""
         self._is_closed = True
-        self._turned.set()
+        for listener in self._listeners:
+            listener.is_gone.set()
         if self._ticking is not None:
             self._ticking.cancel()
 
     async def _tick(self) -> None:
         try:
             while self._listeners and not self._is_closed:
+                spent_seconds = 0.0
                 try:
-                    state = await asyncio.to_thread(self._make)
+                    state, spent_seconds = await asyncio.to_thread(self._timed_make)
                     self._has_failed = False
                 except Exception:  # noqa: BLE001 - the screens grey by themselves; the next tick tries again
                     if not self._has_failed:
@@ -154,11 +211,29 @@ class Channel:
                     self._has_failed, state = True, None
                 if state is not None:
                     self._state = state
-                    self._turned.set()
-                    self._turned = asyncio.Event()
-                await asyncio.sleep(TICK_SECONDS)
+                    spent_seconds += self._send(state)
+                await asyncio.sleep(self._pause_seconds(spent_seconds))
         finally:
             self._ticking = None
+
+    def _send(self, state: State) -> float:
+        """Send a state to all listeners; return the CPU seconds that took."""
+        began_ns, now = time.thread_time_ns(), time.monotonic()
+        for listener in tuple(self._listeners):
+            listener.take(state, now)
+        return (time.thread_time_ns() - began_ns) / 1e9
+
+    def _pause_seconds(self, spent_seconds: float) -> float:
+        """Return how long to rest after a tick: in a worker long enough that counting has the core."""
+        if self._source.status is None:
+            return TICK_SECONDS
+        return max(TICK_SECONDS, min(spent_seconds * WORKER_SHARE, WORKER_LONGEST_SECONDS))
+
+    def _timed_make(self) -> tuple[State | None, float]:
+        """Return what `_make` does, and the CPU seconds that took."""
+        began_ns = time.thread_time_ns()
+        state = self._make()
+        return state, (time.thread_time_ns() - began_ns) / 1e9
 
     def _make(self) -> State | None:
         """Return the state of now; None where there is nothing new to say. Runs in a thread, one at a time."""
@@ -188,7 +263,7 @@ class Channel:
         if is_alive_due:
             self._alive_ms = now_ms
             alive = json.dumps(source.freshness(), separators=(",", ":")).encode()
-        return State(before.turn + 1 if before else 1, ids, data, alive, self._curves.copy())
+        return State(ids, data, alive, self._curves.copy())
 
     def _make_curve(self, snapshot: Snapshot) -> bytes:
         """Return the whole curve, and remember it to tell differences from."""

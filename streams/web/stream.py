@@ -1,13 +1,13 @@
-"""Server-Sent Events: each listener is sent what it lacks of its channel's newest state; a slow one is dropped."""
+"""Server-Sent Events: hands a client's connection to its channel, until one of them leaves."""
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
-from streams.web.channel import ids_of
+from streams.web.channel import Listener, ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,19 +29,19 @@ async def stream_channel(
     response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     response.headers["X-Accel-Buffering"] = "no"
     await response.prepare(request)
-    known, turn = ids_of(request.headers.get("Last-Event-ID", "")), 0
-    try:
-        with channel.listening():
-            await response.write(b"retry: %d\n\n" % RETRY_MS)
-            while (state := await channel.after(turn)) is not None:
-                events = state.since(known)
-                known, turn = state.ids, state.turn
-                if events:
-                    async with asyncio.timeout(slow_seconds):
-                        await response.write(events)
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-    except ConnectionResetError:
-        pass  # the client has gone
+    with suppress(ConnectionResetError):  # the client has gone
+        await response.write(b"retry: %d\n\n" % RETRY_MS)
+    if request.transport is None:
+        return response
+    known = ids_of(request.headers.get("Last-Event-ID", ""))
+    # Past the response's own writer, which would take a task's turn and a timer for each client and tick.
+    frame = as_chunk if request.version >= HttpVersion11 else bytes
+    listener = Listener(request.transport, known, frame, slow_seconds)
+    with channel.listening(listener):
+        await listener.is_gone.wait()
     return response
+
+
+def as_chunk(events: bytes) -> bytes:
+    """Return events as a chunk of HTTP/1.1's chunked transfer coding."""
+    return b"%x\r\n%b\r\n" % (len(events), events)

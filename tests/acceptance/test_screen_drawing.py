@@ -130,6 +130,7 @@ def test_before_the_first_order_the_last_edition_waits(browser: Browser) -> None
         hall.commit(DAY.start_ms - MINUTE_MS)
         browser.size(1920, 1080)
         browser.driver.get(f"{hall.url}?lang=en&festival={DAY.id}")
+        browser.problems()  # those of the page before, whose server has gone
         browser.until(lambda: browser.run("return document.querySelector('#running .previous') !== null"), "2013")
         (last,) = corners(browser, "running", ".previous")
         assert DAY.previous is not None

@@ -25,7 +25,7 @@ Page = Any  # what `page` gives: a function that runs the body of an asynchronou
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Page:
     """Return a function: the value of an expression in which the page's modules go by their names."""
-    modules = ("belief", "charts", "compared", "hero", "numbers", "words")
+    modules = ("belief", "charts", "compared", "hero", "numbers", "ranks", "words")
     imports = ", ".join(f"import('/{name}.js')" for name in modules)
 
     def run(expression: str, *arguments: object) -> Any:  # noqa: ANN401 - whatever it is in JavaScript
@@ -233,6 +233,51 @@ def test_whatever_is_rounded_is_rounded_down(page: Page, locale: str, expression
 def test_the_hero_is_grouped_as_its_language_groups(page: Page, locale: str, value: int, shown: str) -> None:
     parts = page(f"new numbers.Numbers({locale!r}).heroParts(given[0])", value)
     assert "".join(f"[{text}]" if is_unit else text for text, is_unit in parts) == shown
+
+
+PREVIOUS = {"name": "last year", "total_minor": 1_000_00}
+
+
+@pytest.mark.parametrize(
+    ("pace", "is_ended", "told"),
+    [
+        ({"growth_ratio": 0.2567, "passed_ms": None}, False, "+25.6 % against last year at this time"),
+        ({"growth_ratio": -0.01, "passed_ms": None}, False, "−1.0 % against last year at this time"),
+        (
+            {"growth_ratio": 0.2567, "passed_ms": DAY.end_ms},
+            True,
+            "+25.6 % against last year · passed all of it at 24:00:00",
+        ),
+        ({"growth_ratio": None, "passed_ms": DAY.start_ms}, False, "passed all of last year at 00:00:00"),
+        ({"growth_ratio": None, "passed_ms": None}, False, "33.0 % of all of last year"),
+        (None, False, "33.0 % of all of last year"),
+    ],
+)
+def test_a_day_is_told_beside_the_last_edition(page: Page, pace: object, *, is_ended: bool, told: str) -> None:
+    festival = {**END, "timezone": DAY.timezone, "previous": PREVIOUS}
+    shown = {"screen": {"main": "gross"}, "pace": pace, "home": {"gross": 330_00}}
+    expression = "compared.versus(given[0], given[1], given[2], words.WORDS.en, new numbers.Numbers('en'))"
+    assert page(expression, shown, festival, is_ended) == told
+
+
+def test_only_rows_that_were_seen_move_to_their_new_places(page: Page, browser: Browser) -> None:
+    browser.size(1920, 1080)  # has room for four rows of each dimension
+    moving = page("""(() => {
+        const place = document.getElementById('ranks');
+        const shown = new ranks.Ranks(place);
+        const show = (names) => {
+            const rows = [...names].map((name) => ({ key: name, text: name, value: "1", share: 1 }));
+            shown.show([{ key: "letters", title: "Letters", rows }], false);
+        };
+        show("abcdef");
+        show("fabcde");
+        const panel = place.lastElementChild;
+        const found = panel.getAnimations({ subtree: true }).filter((one) => !(one instanceof CSSTransition));
+        const names = found.map((one) => one.effect.target.firstChild.textContent).sort().join("");
+        panel.remove();
+        return names;
+    })()""")
+    assert moving == "abc", "d has gone out of sight, e was never in it, and f has come from nowhere"
 
 
 @pytest.mark.parametrize(

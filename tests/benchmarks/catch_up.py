@@ -46,7 +46,7 @@ def workers(bench: Bench, count: int) -> Iterator[list[tuple[subprocess.Popen[by
 
 def start_worker(bench: Bench, number: int, log: Path) -> subprocess.Popen[bytes]:
     """Start one worker; its name is its number."""
-    command = bench.command("worker", "--name", f"bench-{number}", "--web-port", str(17_066 + number))
+    command = bench.command("worker", "--name", f"bench-{number}", "--web-port", "0")
     with log.open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=output)
 

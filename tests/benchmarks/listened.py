@@ -13,26 +13,31 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import statistics
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import psutil
 
-from tests.benchmarks.catch_up import DEADLINE_SECONDS, POLL_SECONDS, Positions, workers
+from tests.benchmarks.catch_up import DEADLINE_SECONDS, POLL_SECONDS, STOP_SECONDS, Positions, start_worker
 from tests.benchmarks.topics import open_bench, prepare, replay
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
     from tests.benchmarks.topics import Bench
 
 FESTIVAL = "singles-day-2019"
-URL = "http://127.0.0.1:17066/"
-"""Of the first worker of `workers`."""
+SERVING = re.compile(r"serving url=http://([\d.]+):(\d+)/")
 OPEN_AT_ONCE = 50
+
+
+Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Round:
     listeners: int
     events_per_cpu_second: int
     events_per_second: int
+    cpu_seconds: float
+    wall_seconds: float
     tick_p50_ms: float | None = None
     tick_p99_ms: float | None = None
     dropped: int = 0
@@ -50,7 +57,8 @@ class Round:
 class Crowd:
     """Listeners as plain sockets in a process of their own, which only read and note when ticks were made."""
 
-    def __init__(self, listeners: int) -> None:
+    def __init__(self, address: Address, listeners: int) -> None:
+        self._address = address
         self._ages_ms: list[float] = []
         self._dropped = 0
         self._listeners = listeners
@@ -59,7 +67,7 @@ class Crowd:
         """Connect, say so, and listen until the pipe says something; then tell what was heard."""
         tasks = []
         for number in range(self._listeners):
-            opened = await asyncio.open_connection(urlsplit(URL).hostname, urlsplit(URL).port, limit=1 << 20)
+            opened = await asyncio.open_connection(*self._address, limit=1 << 20)
             tasks.append(asyncio.create_task(self._hear(*opened)))
             if number % OPEN_AT_ONCE == 0:
                 await asyncio.sleep(POLL_SECONDS)
@@ -84,35 +92,40 @@ class Crowd:
         self._dropped += 1
 
 
-def listen(pipe: Connection, listeners: int) -> None:
+def listen(pipe: Connection, address: Address, listeners: int) -> None:
     """Be the crowd's process."""
-    asyncio.run(Crowd(listeners).listen(pipe))
+    asyncio.run(Crowd(address, listeners).listen(pipe))
 
 
-async def _answering() -> None:
-    address = urlsplit(URL)
-    while True:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(address.hostname, address.port)
-            writer.close()
-            return
-        await asyncio.sleep(POLL_SECONDS)
+@contextlib.contextmanager
+def serving_worker(bench: Bench, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], Address]]:
+    """Run a worker, from when it serves on."""
+    worker = start_worker(bench, 0, log)
+    try:
+        while (serving := SERVING.search(log.read_text("utf-8"))) is None:
+            assert worker.poll() is None, log.read_text("utf-8")[-2_000:]
+            time.sleep(POLL_SECONDS)
+        yield worker, (serving[1], int(serving[2]))
+    finally:
+        worker.terminate()
+        worker.wait(STOP_SECONDS)
 
 
 async def run_round(bench: Bench, orders: int, listeners: int) -> Round:
     """Count `orders` that are sent while so many listen."""
     await prepare(bench)
-    with workers(bench, 1) as [(worker, log)]:
+    log = bench.directory / "worker.log"
+    with serving_worker(bench, log) as (worker, address):
         async with Positions(bench) as positions:
-            await _answering()
             while len(positions.by_partition) < bench.partitions:
                 assert worker.poll() is None, log.read_text("utf-8")[-2_000:]
                 positions.look()
                 await asyncio.sleep(POLL_SECONDS)
             ours, theirs = multiprocessing.Pipe()
             context = multiprocessing.get_context("spawn")
-            crowd = context.Process(target=listen, args=(theirs, listeners), daemon=True)
+            crowd = context.Process(target=listen, args=(theirs, address, listeners), daemon=True)
             crowd.start()
+            theirs.close()  # so that the end of the crowd ends the waiting for it
             assert await asyncio.to_thread(ours.recv) == "listening"
             before, began = psutil.Process(worker.pid).cpu_times(), time.monotonic()
             await asyncio.to_thread(replay, bench, orders, "--facts", "orders", "--compression", "lz4")
@@ -127,7 +140,9 @@ async def run_round(bench: Bench, orders: int, listeners: int) -> Round:
     used = after.user + after.system - before.user - before.system
     cuts = statistics.quantiles(ages_ms, n=100) if len(ages_ms) > 1 else None
     p50, p99 = (None, None) if cuts is None else (round(cuts[49], 1), round(cuts[98], 1))
-    return Round(listeners, round(orders / used), round(orders / (ended - began)), p50, p99, dropped)
+    took = ended - began
+    rates = round(orders / used), round(orders / took)
+    return Round(listeners, *rates, round(used, 2), round(took, 1), p50, p99, dropped)
 
 
 def main() -> None:
@@ -145,12 +160,21 @@ def main() -> None:
                 with open_bench(first.broker) as bench:
                     rounds.append(asyncio.run(run_round(bench, arguments.orders, listeners)))
                 print(json.dumps(asdict(rounds[-1])), flush=True)  # noqa: T201 - a command
-    rates: dict[int, Any] = {
-        listeners: statistics.median(r.events_per_cpu_second for r in rounds if r.listeners == listeners)
-        for listeners in (0, arguments.listeners)
+    print(json.dumps(summary(rounds)))  # noqa: T201
+
+
+def summary(rounds: list[Round]) -> dict[str, Any]:
+    """Return what the listeners cost: of the worker's rate, and of a core while orders came as fast as they could."""
+    without, listened = ([r for r in rounds if bool(r.listeners) is is_listened] for is_listened in (False, True))
+    rate, listened_rate = (statistics.median(r.events_per_cpu_second for r in some) for some in (without, listened))
+    more = statistics.median(r.cpu_seconds for r in listened) - statistics.median(r.cpu_seconds for r in without)
+    return {
+        "rate_without": rate,
+        "rate_with": listened_rate,
+        "ratio": round(listened_rate / rate, 3),
+        "share_of_a_core": round(more / statistics.median(r.wall_seconds for r in listened), 3),
+        "load_of_machine": os.getloadavg()[0],
     }
-    ratio = rates[arguments.listeners] / rates[0]
-    print(json.dumps({"median": rates, "ratio": round(ratio, 3), "load_of_machine": os.getloadavg()[0]}))  # noqa: T201
 
 
 if __name__ == "__main__":

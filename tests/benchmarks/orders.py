@@ -59,7 +59,9 @@ def values(orders: Orders) -> list[bytes]:
 
 async def preload(bench: Bench, orders: Orders) -> None:
     """Write the orders, evenly to all partitions."""
-    producer = AIOKafkaProducer(bootstrap_servers=bench.broker, compression_type="lz4", max_batch_size=512 * 1024)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bench.broker, enable_idempotence=True, compression_type="lz4", max_batch_size=512 * 1024
+    )
     await producer.start()
     try:
         sent: list[asyncio.Future[object]] = []

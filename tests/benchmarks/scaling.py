@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streams.domain.declarations import Declarations
-from streams.domain.duplicates import SeenIds, hash_texts
+from streams.domain.duplicates import SeenIds
 from streams.domain.pages import decode_page
 from streams.domain.sketches import DISTINCTS
 from streams.engine.batch import RecordBatch
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 IDS = 1_000_000
 IDS_PER_BATCH = 2_000
-RESTORED_ORDERS = 200_000
+LEDGER_ORDERS = 200_000
 TERMS = ("base", "per partition", "per cell", "per remembered id")
 
 
@@ -130,10 +130,8 @@ def foretold_mb(coefficients: Sequence[float], case: Case) -> float:
 
 def duplicates() -> list[str]:
     """Return rows on remembering ids: time, memory, and how fast checkpoints are restored."""
-    hashes = [
-        hash_texts([f"event-{n}" for n in range(first, first + IDS_PER_BATCH)])
-        for first in range(0, IDS, IDS_PER_BATCH)
-    ]
+    drawn = np.random.default_rng(1).integers(0, 2**64, IDS, dtype=np.uint64)
+    hashes = [drawn[first : first + IDS_PER_BATCH] for first in range(0, IDS, IDS_PER_BATCH)]
     seen = SeenIds(10)
     began = time.process_time()
     for number, batch in enumerate(hashes):
@@ -145,31 +143,48 @@ def duplicates() -> list[str]:
         restored.restore(minute, hashes[minute * len(hashes) // 10 : (minute + 1) * len(hashes) // 10])
     rate = IDS / (time.process_time() - began)
     return [
-        f"| remembering an id and looking it up, of {IDS:,} in 10 minutes | {took / IDS * 1e6:.2f} µs |",
+        f"| looking a hashed id up and remembering it, of {IDS:,} in 10 minutes | {took / IDS * 1e6:.2f} µs |",
         f"| memory of a remembered id, filter included | {seen.size_bytes / len(seen):.1f} bytes |",
         f"| restored ids per CPU second | {rate / 1e6:.0f} million |",
     ]
 
 
-def restore() -> str:
-    """Return a row on taking one partition's pages over: a day of many merchants, decoded into a ledger."""
+def _apply(processor: PartitionProcessor, records: Sequence[bytes]) -> None:
+    """Count records behind those that were counted."""
+    begin = processor.positions["orders"]
+    for first in range(0, len(records), IDS_PER_BATCH):
+        part = records[first : first + IDS_PER_BATCH]
+        offsets = range(begin + first, begin + first + len(part))
+        times = [DAY.end_ms] * len(part)
+        processor.apply(RecordBatch("orders", 0, offsets[0], offsets[-1] + 1, offsets, [None] * len(part), part, times))
+
+
+def _cut(processor: PartitionProcessor) -> dict[bytes, bytes]:
+    """Return the pages and the cursor of a checkpoint."""
+    checkpoint = processor.cut()
+    assert checkpoint is not None
+    return dict([*checkpoint.pages, checkpoint.cursor])
+
+
+def pages() -> list[str]:
+    """Return rows on one partition's ledger of a day and 10,000 merchants: taken over, and then written in part."""
     declarations = Declarations({DAY.id: DAY}, Settings().settle_ms, Settings().dedup_horizon_minutes)
     processor = PartitionProcessor(declarations, 0, "g1")
     for topic in declarations.topics:
         processor.start_at(topic, 0)
-    records = values(Orders(RESTORED_ORDERS, merchants=10_000))
-    for first in range(0, len(records), IDS_PER_BATCH):
-        part, offsets = records[first : first + IDS_PER_BATCH], range(first, first + IDS_PER_BATCH)
-        times = [DAY.end_ms] * len(part)
-        processor.apply(RecordBatch("orders", 0, first, first + len(part), offsets, [None] * len(part), part, times))
-    checkpoint = processor.cut()
-    assert checkpoint is not None
-    pages = dict([*checkpoint.pages, checkpoint.cursor])
-    megabytes = sum(map(len, pages.values())) / 2**20
+    records = values(Orders(LEDGER_ORDERS, merchants=10_000))
+    _apply(processor, records)
+    written = _cut(processor)
+    megabytes = sum(map(len, written.values())) / 2**20
     began = time.process_time()
-    restore_processor(declarations, 0, "g1", Restored(pages, {}))
+    processor = restore_processor(declarations, 0, "g1", Restored(written, {}))
     per_100 = (time.process_time() - began) / megabytes * 100
-    return f"| pages taken over after a restore, per 100 MB (here {megabytes:.1f} MB) | {per_100:.1f} s |"
+    rows = [f"| pages taken over after a restore, per 100 MB (here {megabytes:.1f} MB) | {per_100:.1f} s |"]
+    for count in (1, 100, 10_000):
+        _apply(processor, [record.replace(b"scale-", b"later%d-" % count) for record in records[-count:]])
+        found = sum(map(len, _cut(processor).values()))
+        rows.append(f"| a checkpoint of it, {count:,} orders later | {found / 1000:,.0f} KB |")
+    return rows
 
 
 def _rows(cases: Sequence[Case]) -> list[str]:
@@ -221,7 +236,7 @@ async def _main() -> None:
         for case in cases:
             case.cells = await _cells(case.bench)
     lines = [f"Machine: {machine()}. {arguments.rounds} rounds, medians, {arguments.orders:,} orders each.", ""]
-    lines += [*_rows(cases), "", *_formula(cases), "", "| | |", "|---|---:|", *duplicates(), restore()]
+    lines += [*_rows(cases), "", *_formula(cases), "", "| | |", "|---|---:|", *duplicates(), *pages()]
     print("\n".join(lines))  # noqa: T201
     if arguments.write:
         write(arguments.write, lines, "scaling")

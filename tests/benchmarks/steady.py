@@ -83,7 +83,10 @@ async def steady(bench: Bench, per_second: int, seconds: int) -> dict[str, Any]:
     with workers(bench, 1) as running:
         process, log = running[0]
         async with Positions(bench) as positions:
-            await until(lambda: len(positions.by_partition) == bench.partitions, positions)
+            await until(
+                lambda: process.poll() is not None or len(positions.by_partition) == bench.partitions, positions
+            )
+            assert process.poll() is None, log.read_text("utf-8")
             sender = SteadySender(bench, per_second, seed=time.time_ns() % 10**9)
             await sender.start()
             ended = asyncio.Event()

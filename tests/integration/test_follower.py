@@ -37,13 +37,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 
-@pytest.fixture
-async def settings(kafka: str, prefix: str) -> Settings:
-    settings = Settings(broker=kafka, prefix=prefix)
-    await create_topics(settings, PARTITIONS)
-    return settings
-
-
 OpenStore = Callable[..., KafkaLedgerStore]
 
 

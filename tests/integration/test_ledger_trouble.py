@@ -20,22 +20,14 @@ from streams.kafka.embedded import any_free_port
 from streams.kafka.generations import Generations, GenerationWatch
 from streams.kafka.log_reader import LogReader
 from streams.kafka.store import KafkaLedgerStore
-from streams.kafka.topics import LEDGER, create_topics
+from streams.kafka.topics import LEDGER
 from streams.settings import Settings
 from tests.contract.test_ledger_store import bad_record, checkpoint, page_key
-from tests.integration.ledgers import PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-async def settings(kafka: str, prefix: str) -> Settings:
-    settings = Settings(broker=kafka, prefix=prefix)
-    await create_topics(settings, PARTITIONS)
-    return settings
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from streams.kafka.recount import Recount, RecountReport
 from streams.kafka.restore import read_back
 from streams.kafka.store import KILLED, KafkaLedgerStore
 from streams.kafka.topics import LEDGER, create_topics
-from streams.settings import Settings
 from tests.integration.ledgers import (
     PARTITIONS,
     count,
@@ -39,6 +38,7 @@ from tests.unit.domain import samples
 
 if TYPE_CHECKING:
     from streams.domain.declarations import Declarations
+    from streams.settings import Settings
 
 pytestmark = pytest.mark.kafka
 
@@ -57,13 +57,6 @@ class Bar:
     def expect(self, total: int) -> None:
         """Take the newest."""
         self.total = total
-
-
-@pytest.fixture
-async def settings(kafka: str, prefix: str) -> Settings:
-    settings = Settings(broker=kafka, prefix=prefix)
-    await create_topics(settings, PARTITIONS)
-    return settings
 
 
 @pytest.fixture

@@ -8,15 +8,18 @@ const LEAST_PERCENT = 0.1;
 export const lastName = (festival, words) => words.previous[festival.previous.name] || festival.previous.name;
 
 // How the day stands against the last edition: when it passed all of it, and by how much it is ahead at the same time.
-export function versus(totals, festival, words, numbers) {
+export function versus(totals, festival, isEnded, words, numbers) {
   const { previous } = festival;
   if (previous === null || totals.screen.main !== "gross") return "";
   const name = lastName(festival, words);
-  const growth = (percent) => words.versus(percent < 0 ? "−" : "+", numbers.decimal(Math.abs(percent)), name);
   const pace = totals.pace ?? {};
-  const said = pace.passed_ms ? [words.passed(name, numbers.timeOfDay(pace.passed_ms, festival))] : [];
-  if (typeof pace.growth_ratio === "number") said.push(growth(100 * pace.growth_ratio));
-  if (said.length > 0) return said.join(" · ");
+  const passedAt = pace.passed_ms ? numbers.timeOfDay(pace.passed_ms, festival) : null;
+  if (typeof pace.growth_ratio === "number") {
+    const percent = numbers.decimal(Math.abs(100 * pace.growth_ratio));
+    const growth = words.versus(pace.growth_ratio < 0 ? "−" : "+", percent, name, isEnded);
+    return passedAt === null ? growth : `${growth} · ${words.passedIt(passedAt)}`;
+  }
+  if (passedAt !== null) return words.passed(name, passedAt);
   const percent = 100 * Number(totals.home.gross) / previous.total_minor;
   return percent < LEAST_PERCENT ? "" : words.versusTotal(numbers.decimal(percent), name);
 }

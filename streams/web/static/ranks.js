@@ -41,7 +41,8 @@ class Panel {
   show(title, rows, isCalm) {
     say(this.title, title);
     const before = new Map();
-    for (const [key, row] of this.rows) before.set(key, row.item.offsetTop);
+    const isShown = (row) => row.item.offsetParent !== null; // the style hides those that a small screen has no room for
+    for (const [key, row] of this.rows) if (isShown(row)) before.set(key, row.item.offsetTop);
     const wanted = rows.map((row) => row.key);
     for (const [key, row] of this.rows) {
       if (!wanted.includes(key)) {
@@ -57,7 +58,7 @@ class Panel {
     });
     if (isCalm) return;
     for (const [key, row] of this.rows) {
-      const moved = before.has(key) ? before.get(key) - row.item.offsetTop : 0;
+      const moved = before.has(key) && isShown(row) ? before.get(key) - row.item.offsetTop : 0;
       if (moved !== 0) row.item.animate([{ transform: `translateY(${moved}px)` }, { transform: "none" }], { duration: MOVE_MS, easing: "ease-out" });
     }
   }

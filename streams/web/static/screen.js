@@ -186,7 +186,6 @@ function showTotals() {
   if (festival === null) return;
   say($("name"), nameOf(festival));
   say($("peak-time"), screen.peak.start_ms === null ? "" : numbers.time(screen.peak.start_ms, festival.timezone));
-  say($("versus"), versus(totals, festival, words, numbers));
   const title = `${mainText(mainValue(), "short")} · ${nameOf(festival)}`;
   if (document.title !== title) document.title = title;
   showPace(festival);
@@ -205,6 +204,7 @@ function showPace(festival) {
   say($("zone"), timezone.replace("_", " "));
   const toGo = alive === null || hasBegun ? 0 : start - alive.now_ms;
   say($("countdown"), toGo > 0 ? words.beginsIn(numbers.duration(toGo)) : "");
+  say($("versus"), versus(totals, festival, isEnded, words, numbers));
   say($("rate"), isEnded || rate === 0 ? numbers.whole(0) : rate >= 100 ? numbers.whole(rate) : numbers.decimal(rate));
 }
 

@@ -36,6 +36,7 @@ import org.apache.kafka.common.utils.Bytes;
 public final class FlinkCount {
     private static final TypeInformation<Tuple3<String, Long, Long>> TOTAL =
             Types.TUPLE(Types.STRING, Types.LONG, Types.LONG);
+    private static final Duration HORIZON = Duration.ofMinutes(10);
     private static final AtomicBoolean HAS_BEGUN = new AtomicBoolean();
 
     private FlinkCount() {}
@@ -142,7 +143,7 @@ public final class FlinkCount {
         public void open(OpenContext context) {
             ValueStateDescriptor<Boolean> descriptor = new ValueStateDescriptor<>("seen", Types.BOOLEAN);
             descriptor.enableTimeToLive(
-                    StateTtlConfig.newBuilder(Duration.ofMinutes(10)).build());
+                    StateTtlConfig.newBuilder(HORIZON).cleanupIncrementally(1, false).build());
             seen = getRuntimeContext().getState(descriptor);
         }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import shutil
 import struct
 import subprocess
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests.benchmarks.catch_up import Positions, restored_ms, workers
-from tests.benchmarks.rivals.course import Course, follow
+from tests.benchmarks.rivals.course import POLL_SECONDS, Course, follow
 from tests.benchmarks.rivals.java import FLINK, STREAMS, Program
 from tests.benchmarks.topics import Bench, fresh_ledger
 
@@ -105,9 +107,12 @@ async def run_rival(bench: Bench, rival: Rival, command: list[str], truth: Truth
             return sum(max(partition.offset, 0) for partition in found)
 
         course = await follow(process, log, truth.records, position, _began_ms)
-    _check_rival(committed_totals(bench.broker, name + rival.totals), rival, truth)
+        await _check_rival(bench.broker, name + rival.totals, rival.variant, truth)
     shutil.rmtree(state, ignore_errors=True)
-    admin.delete_topics([found for found in admin.list_topics().topics if found.startswith(name)])
+    for deleted in admin.delete_topics(
+        [found for found in admin.list_topics().topics if found.startswith(name)]
+    ).values():
+        deleted.result()
     return course
 
 
@@ -167,9 +172,19 @@ def committed_totals(broker: str, topic: str) -> dict[int, tuple[int, int]]:
     return sums
 
 
-def _check_rival(sums: dict[int, tuple[int, int]], rival: Rival, truth: Truth) -> None:
-    """Assert that every rollup holds every order once; the easy variant counts the duplicates too."""
-    if rival.variant == EASY:
-        assert [orders for orders, _ in sums.values()] == [truth.records], (rival, sums)
-    else:
-        assert list(sums.values()) == [(truth.orders, truth.gross_minor)] * ROLLUPS, (rival, sums)
+async def _check_rival(broker: str, topic: str, variant: str, truth: Truth) -> None:
+    """Assert that every rollup holds every order once; the easy variant counts the duplicates too.
+
+    Flink commits its totals and its position one after the other, so they may come a little later.
+    """
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        sums = list(committed_totals(broker, topic).values())
+        if variant == EASY:
+            is_right = [orders for orders, _ in sums] == [truth.records]
+        else:
+            is_right = sums == [(truth.orders, truth.gross_minor)] * ROLLUPS
+        if is_right:
+            return
+        assert time.monotonic() < deadline, (topic, truth, sums)
+        await asyncio.sleep(POLL_SECONDS)

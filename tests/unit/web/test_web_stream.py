@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from streams.board.memory import MemoryLedger
 from streams.board.view import CommittedView
 from streams.engine.clock import ManualClock
+from streams.engine.status import WorkerStatus
 from streams.festivals import load_festivals
 from streams.web.api import application
-from streams.web.channel import NOTHING, Channel, State, ids_of
+from streams.web.channel import BUFFER_BYTES, NOTHING, Channel, Listener, State, ids_of
 from streams.web.source import Source
-from streams.web.stream import stream_channel
+from streams.web.stream import as_chunk, stream_channel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,6 +27,43 @@ if TYPE_CHECKING:
 DAY = load_festivals()["singles-day-2019"]
 MINUTE_MS = 60_000
 Client = TestClient[web.Request, web.Application]
+
+
+class Wire:
+    """A connection that keeps what is sent, or that nobody reads."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.waiting = 0
+        self.is_closed = self.is_aborted = False
+
+    def write(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+class Ear(Listener):
+    """A listener that keeps whole states."""
+
+    def __init__(self) -> None:
+        super().__init__(Wire(), NOTHING)
+        self._states: asyncio.Queue[State] = asyncio.Queue()
+
+    def take(self, state: State, now: float) -> None:
+        assert now > 0
+        self._states.put_nowait(state)
+
+    async def state(self) -> State:
+        """Return the next one."""
+        return await self._states.get()
 
 
 class Day:
@@ -74,9 +113,8 @@ def told(events: bytes) -> dict[str, Any]:
 async def test_a_new_listener_gets_everything_and_then_what_changes(day: Day) -> None:
     day.count(3)
     channel = Channel(day.source, DAY)
-    with channel.listening():
-        first = await channel.after(0)
-        assert first is not None
+    with channel.listening(Ear()) as ear:
+        first = await ear.state()
         everything = told(first.since(NOTHING))
         assert set(everything) == {"alive", "curve", "ranks", "totals"}
         assert everything["totals"]["orders"] == 3
@@ -84,8 +122,7 @@ async def test_a_new_listener_gets_everything_and_then_what_changes(day: Day) ->
         assert everything["curve"]["values"][:2] == [600, 0]
         assert everything["ranks"]["platform"] == [{"name": "tmall", "count": 3, "minor": 600}]
         day.count(2, minute=5, partition=1)
-        second = await channel.after(first.turn)
-        assert second is not None
+        second = await ear.state()
         changed = told(second.since(first.ids))
         assert set(changed) == {"curve", "ranks", "totals"}
         assert changed["totals"]["screen"]["partitions"]["committed"] == 2
@@ -97,9 +134,8 @@ async def test_a_new_listener_gets_everything_and_then_what_changes(day: Day) ->
 async def test_who_has_the_same_gets_the_same_bytes(day: Day) -> None:
     day.count(3)
     channel = Channel(day.source, DAY)
-    with channel.listening():
-        state = await channel.after(0)
-        assert state is not None
+    with channel.listening(Ear()) as ear:
+        state = await ear.state()
         assert state.since(NOTHING) is state.since(NOTHING)
         assert state.since(("", state.ids[1], state.ids[2])) is not state.since(NOTHING)
     channel.close()
@@ -108,9 +144,8 @@ async def test_who_has_the_same_gets_the_same_bytes(day: Day) -> None:
 async def test_a_listener_with_an_unknown_curve_gets_the_whole(day: Day) -> None:
     day.count(3, minute=2)
     channel = Channel(day.source, DAY)
-    with channel.listening():
-        state = await channel.after(0)
-        assert state is not None
+    with channel.listening(Ear()) as ear:
+        state = await ear.state()
         curve = told(state.since(("0123456789abcdef", *state.ids[1:])))["curve"]
         assert (curve["from"], len(curve["values"])) == (0, 1440)
         assert sum(curve["values"]) == 600
@@ -120,9 +155,8 @@ async def test_a_listener_with_an_unknown_curve_gets_the_whole(day: Day) -> None
 async def test_only_the_last_event_of_a_state_carries_its_id(day: Day) -> None:
     day.count(3)
     channel = Channel(day.source, DAY)
-    with channel.listening():
-        state = await channel.after(0)
-    assert state is not None
+    with channel.listening(Ear()) as ear:
+        state = await ear.state()
     blocks = state.since(NOTHING).decode().strip().split("\n\n")
     assert [block.startswith("id: ") for block in blocks] == [False] * (len(blocks) - 1) + [True]
     assert ids_of(blocks[-1].splitlines()[0].removeprefix("id: ")) == state.ids
@@ -139,9 +173,8 @@ async def test_ids_are_of_the_content_and_so_the_same_on_every_server(day: Day) 
     found = []
     for _ in range(2):
         channel = Channel(day.source, DAY)
-        with channel.listening():
-            state = await channel.after(0)
-        assert state is not None
+        with channel.listening(Ear()) as ear:
+            state = await ear.state()
         found.append(state.ids)
         channel.close()
     assert found[0] == found[1]
@@ -150,12 +183,10 @@ async def test_ids_are_of_the_content_and_so_the_same_on_every_server(day: Day) 
 async def test_a_quiet_stream_tells_each_second_how_fresh_it_is(day: Day) -> None:
     day.count(3)
     channel = Channel(day.source, DAY)
-    with channel.listening():
-        first = await channel.after(0)
-        assert first is not None
+    with channel.listening(Ear()) as ear:
+        first = await ear.state()
         day.clock.advance(1_000)
-        second = await channel.after(first.turn)
-        assert second is not None
+        second = await ear.state()
         assert second.since(first.ids).startswith(b"event: alive\n")
         assert set(told(second.since(first.ids))) == {"alive"}
         assert told(second.since(first.ids))["alive"]["now_ms"] == DAY.end_ms + 1_000
@@ -181,13 +212,12 @@ async def test_a_failure_is_told_once_in_the_log_and_the_channel_goes_on(
 
     working, day.source.snapshot = day.source.snapshot, fail
     channel = Channel(day.source, DAY)
-    with channel.listening():
-        waiting = asyncio.create_task(channel.after(0))
+    with channel.listening(Ear()) as ear:
+        waiting = asyncio.create_task(ear.state())
         while "planted" not in caplog.text:
             await asyncio.sleep(0)
         day.source.snapshot = working
-        state = await waiting
-        assert state is not None
+        await waiting
     assert caplog.text.count("cannot be made") == 1
     channel.close()
 
@@ -195,12 +225,83 @@ async def test_a_failure_is_told_once_in_the_log_and_the_channel_goes_on(
 async def test_a_channel_rests_while_nobody_listens(day: Day) -> None:
     channel = Channel(day.source, DAY)
     for _ in range(2):
-        with channel.listening():
-            assert await channel.after(0) is not None
+        with channel.listening(Ear()) as ear:
+            await ear.state()
         while channel._ticking is not None:
             await asyncio.sleep(0)
     channel.close()
-    assert await channel.after(10**9) is None
+    with channel.listening(Ear()) as late:
+        assert late.is_gone.is_set(), "who comes to a closed channel can go"
+
+
+async def test_who_comes_while_a_channel_runs_has_its_state_at_once(day: Day) -> None:
+    day.count(3)
+    channel = Channel(day.source, DAY)
+    with channel.listening(Ear()) as first:
+        state = await first.state()
+        with channel.listening(Ear()) as second:
+            assert second._states.get_nowait() is state
+    channel.close()
+
+
+def a_state(*ids: str) -> State:
+    return State(
+        (ids[0], ids[1], ids[2]), (b"{}", b"{}", b"{}"), b"", OrderedDict({ids[0]: {"values": [], "counts": []}})
+    )
+
+
+def test_a_listener_is_sent_what_it_lacks_in_its_frame() -> None:
+    wire = Wire()
+    listener = Listener(wire, NOTHING, as_chunk)
+    listener.take(a_state("1", "1", "1"), 0.0)
+    listener.take(a_state("1", "1", "1"), 0.1)
+    listener.take(a_state("1", "1", "2"), 0.2)
+    events = b"id: 1.1.2\nevent: totals\ndata: {}\n\n"
+    assert [len(sent) for sent in wire.sent] == [len(wire.sent[0]), len(events) + 6]
+    assert wire.sent[1] == b"%x\r\n" % len(events) + events + b"\r\n"
+
+
+def test_a_slow_listener_gets_the_newest_state_and_no_backlog() -> None:
+    wire = Wire()
+    listener = Listener(wire, NOTHING)
+    listener.take(a_state("1", "1", "1"), 0.0)
+    wire.waiting = BUFFER_BYTES + 1
+    listener.take(a_state("1", "1", "2"), 1.0)
+    wire.waiting = BUFFER_BYTES
+    listener.take(a_state("1", "1", "3"), 5.9)
+    assert [sent.count(b"event: ") for sent in wire.sent] == [3, 1]
+    assert not wire.is_aborted
+
+
+def test_a_listener_that_stays_slow_is_cut_off() -> None:
+    wire = Wire()
+    wire.waiting = BUFFER_BYTES + 1
+    listener = Listener(wire, NOTHING, slow_seconds=5.0)
+    for now, is_gone in ((1.0, False), (5.9, False), (6.0, True)):
+        listener.take(a_state("1", "1", "1"), now)
+        assert wire.is_aborted is listener.is_gone.is_set() is is_gone
+    assert wire.sent == []
+
+
+def test_a_listener_whose_connection_ends_is_gone() -> None:
+    wire = Wire()
+    wire.is_closed = True
+    listener = Listener(wire, NOTHING)
+    listener.take(a_state("1", "1", "1"), 0.0)
+    assert listener.is_gone.is_set()
+    assert wire.sent == []
+
+
+@pytest.mark.parametrize(
+    ("spent", "beside_counting"), [(0.0, 0.25), (0.005, 0.25), (0.02, 0.66), (0.05, 1.65), (9.0, 2.0)]
+)
+def test_beside_counting_ticks_rest_for_longer_the_more_they_cost(
+    day: Day, monkeypatch: pytest.MonkeyPatch, spent: float, beside_counting: float
+) -> None:
+    monkeypatch.setattr("streams.web.channel.TICK_SECONDS", 0.25)
+    assert Channel(day.source, DAY)._pause_seconds(spent) == 0.25, "a board has nothing else to do"
+    day.source.status = WorkerStatus()
+    assert Channel(day.source, DAY)._pause_seconds(spent) == pytest.approx(beside_counting)
 
 
 @pytest.fixture
@@ -232,6 +333,17 @@ async def test_the_stream_over_http_and_a_return_with_the_last_id(client: Client
         assert (await until_totals(answer))[0]["orders"] == 4
     async with client.get("/api/stream", headers={"Last-Event-ID": ids}) as answer:
         assert (await until_totals(answer))[0]["orders"] == 4
+
+
+async def test_a_client_of_http_1_0_gets_events_without_chunks(client: Client, day: Day) -> None:
+    day.count(3)
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"GET /api/stream HTTP/1.0\r\n\r\n")
+    head, _, _ = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n\r\n")
+    assert b"chunked" not in head
+    assert await reader.readuntil(b"\n\n") == b"retry: 1000\n\n"
+    assert (await reader.readline()).startswith((b"event: ", b"id: "))
+    writer.close()
 
 
 async def test_a_listener_that_does_not_read_is_dropped(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:

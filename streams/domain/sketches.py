@@ -50,20 +50,68 @@ DECLARED = (
 DISTINCTS = DECLARED if HAS_LIBRARY else ()
 
 
+_SEED = np.uint64(9001)
+"""Of the library's hash."""
+_HIGHEST = np.uint64(2**64 - 1)
+
+
+class _Registers:
+    """What the registers of a sketch hold at least, so that most texts need not be added at all.
+
+    A register is the most leading zeros of the hashes that fell on it. Once a sketch has seen some thousands of texts,
+    few change any; telling that here, in columns, takes a third of the time of the library's call for each.
+    """
+
+    def __init__(self) -> None:
+        self._most = np.full(1 << LG_REGISTERS, _HIGHEST)
+        """Per register the largest second word of a hash that could still change it."""
+
+    def changing(self, hashes: Hashes) -> Hashes:
+        """Return those of `hashes` that may change a register; they are taken to be added."""
+        first, second = _murmur3(hashes)
+        places = (first & np.uint64((1 << LG_REGISTERS) - 1)).astype(np.int64)
+        may_change = second <= self._most[places]
+        found = second[may_change]
+        for shift in (1, 2, 4, 8, 16, 32):
+            found |= found >> np.uint64(shift)
+        np.minimum.at(self._most, places[may_change], found >> np.uint64(1))
+        return hashes[may_change]
+
+
+def _murmur3(hashes: Hashes) -> tuple[Hashes, Hashes]:
+    """Return the two words of the library's hash of integers: MurmurHash3 for x64, 128 bits, of 8 bytes each."""
+    words = hashes * np.uint64(0x87C37B91114253D5)
+    words = (words << np.uint64(31) | words >> np.uint64(33)) * np.uint64(0x4CF5AD432745937F)
+    length = np.uint64(8)
+    first = (words ^ _SEED ^ length) + (_SEED ^ length)
+    second = first + (_SEED ^ length)
+    first, second = _finished(first), _finished(second)
+    first = first + second
+    return first, first + second
+
+
+def _finished(words: Hashes) -> Hashes:
+    words = (words ^ words >> np.uint64(33)) * np.uint64(0xFF51AFD7ED558CCD)
+    words = (words ^ words >> np.uint64(33)) * np.uint64(0xC4CEB9FE1A85EC53)
+    mixed: Hashes = words ^ words >> np.uint64(33)
+    return mixed
+
+
 class SketchTable:
     """The sketch of one `Distinct` in one festival and partition: like a `CellTable`, it has pages, exactly one."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._sketch = hll_sketch(LG_REGISTERS, tgt_hll_type.HLL_8)
+        self._registers = _Registers()
         self._is_changed = False
 
     def fold(self, hashes: Hashes) -> None:
         """Add texts by their hashes, in log order; absent ones are passed over."""
-        given = hashes[hashes != ABSENT_HASH]
-        if not len(given):
+        changing = self._registers.changing(hashes[hashes != ABSENT_HASH])
+        if not len(changing):
             return
-        deque(map(self._sketch.update, given.view(np.int64).tolist()), maxlen=0)
+        deque(map(self._sketch.update, changing.view(np.int64).tolist()), maxlen=0)
         self._is_changed = True
 
     def take_changed(self) -> Iterator[tuple[int, Page]]:

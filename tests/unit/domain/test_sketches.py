@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from datasketches import hll_sketch, tgt_hll_type
 
 from streams.domain.declarations import Declarations
 from streams.domain.ledger import Ledger
 from streams.domain.pages import Page
 from streams.domain.rollups import NONE
-from streams.domain.sketches import DISTINCTS, SketchTable, estimate
+from streams.domain.sketches import DISTINCTS, LG_REGISTERS, SketchTable, estimate
 from streams.domain.texts import hash_texts
 from tests.unit.domain.samples import box, declarations, encode, order
 
@@ -45,6 +47,17 @@ def test_adding_again_changes_nothing_and_absent_texts_are_none() -> None:
     twice.fold(HASHES)
     twice.fold(hash_texts([NONE]))
     assert page_of(once) == page_of(twice)
+
+
+def test_what_is_held_back_would_have_changed_nothing() -> None:
+    table, sketch = SketchTable(), hll_sketch(LG_REGISTERS, tgt_hll_type.HLL_8)
+    hashes = hash_texts([f"buyer {n}" for n in range(300_000)])
+    for first in range(0, len(hashes), 7_000):
+        part = hashes[first : first + 7_000]
+        table.fold(part)
+        for number in part.view(np.int64).tolist():
+            sketch.update(number)
+        assert page_of(table) == sketch.serialize_compact()
 
 
 def test_a_restored_sketch_goes_on_as_if_it_had_never_stopped() -> None:

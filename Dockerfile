@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 # `festival` without the parts that only the embedded Kafka needs. Nothing is written but to --data (/data) and /tmp.
 FROM python:3.11-slim-bookworm AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 WORKDIR /src
 RUN python -m venv /opt/festival
 COPY requirements.lock .
@@ -11,7 +12,7 @@ RUN /opt/festival/bin/pip install --no-cache-dir --disable-pip-version-check --r
 COPY pyproject.toml README.md LICENSE ./
 COPY streams streams
 RUN /opt/festival/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --no-index . && \
-    /opt/festival/bin/pip uninstall --yes setuptools pip && \
+    /opt/festival/bin/pip uninstall --yes cython setuptools pip && \
     /opt/festival/bin/python -m compileall -q /opt/festival
 
 FROM python:3.11-slim-bookworm

@@ -7,29 +7,28 @@ So it never decides a rejection, and there is one place that names reasons.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memset
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 import numpy as np
 
+from streams.native.dictionary cimport Dictionary, add, code_of, enlarge, forget, head_of, release
 from streams.native.records cimport Values
+from streams.native.scanning cimport (
+    after_space,
+    after_text,
+    after_value,
+    after_word,
+    closing_quote,
+    is_admitted,
+    little_64,
+    lowest_bit,
+)
 
 cdef extern from "xxh3.h" nogil:
     size_t XXH3_LIMIT_BYTES
     uint64_t xxh3_64(const uint8_t *text, size_t length)
-    uint64_t little_64(const uint8_t *bytes)
-
-cdef extern from * nogil:
-    """
-    #ifdef _MSC_VER
-    #include <intrin.h>
-    static inline int lowest_bit(uint64_t word) { unsigned long bit; _BitScanForward64(&bit, word); return (int)bit; }
-    #else
-    static inline int lowest_bit(uint64_t word) { return __builtin_ctzll(word); }
-    #endif
-    """
-    int lowest_bit(uint64_t word)
 
 cdef enum:
     NUMBER, TEXT, CHOICE, FLAG
@@ -38,17 +37,20 @@ cdef enum:
 cdef enum:
     FIELDS_LIMIT = 64  # one bit each in a word
     DIGITS_LIMIT = 18  # below 2^63 for certain
-    DEPTH_LIMIT = 32
-    SLOTS_LEAST = 64
+    WORDS_LIMIT = 4  # of 8 bytes, of a field's name as it stands in front of its value
 
-cdef uint64_t ONES = 0x0101010101010101, HIGHS = 0x8080808080808080
 cdef const uint8_t *TRUE = b"true"
 cdef const uint8_t *FALSE = b"false"
+cdef uint64_t HEAD_OF_TRUE = int.from_bytes(b"true", "little"), HEAD_OF_FALSE = int.from_bytes(b"false", "little")
 
 
 cdef struct Field:
     const uint8_t *name
     int32_t name_length
+    # The name, its closing quote and a colon: compared word by word, at the place where the field is expected.
+    uint64_t words[WORDS_LIMIT]
+    uint64_t masks[WORDS_LIMIT]
+    int word_count  # 0: too long for that
     int kind
     int keep
     int row  # of the column among those of its kind
@@ -57,263 +59,18 @@ cdef struct Field:
     int64_t default_number
     const uint8_t *default_text
     int32_t default_length
+    uint64_t default_head
 
 
-cdef struct Dictionary:
-    # The different texts of one column in the order of their first appearance. A slot holds a code + 1, or 0.
-    uint32_t *slots
-    uint32_t mask
-    uint32_t count
-    uint32_t last
-    const uint8_t **texts
-    int32_t *lengths
-    uint32_t *hashes
-
-
-# -- texts ------------------------------------------------------------------------------------------------------
-
-
-cdef inline const uint8_t *after_space(const uint8_t *at, const uint8_t *end) noexcept nogil:
-    while at < end and (at[0] == 32 or at[0] == 10 or at[0] == 13 or at[0] == 9):
-        at += 1
-    return at
-
-
-cdef inline const uint8_t *closing_quote(const uint8_t *at, const uint8_t *end, bint *is_ascii) noexcept nogil:
-    """Return the quote that ends a text which begins at `at`, NULL for one with an escape or a control character."""
-    cdef uint64_t word, flags
-    while end - at >= 8:
-        word = little_64(at)
-        # In each byte the high bit is set for a quote, a backslash, a control character or a byte that is not ASCII.
-        flags = ((word ^ ONES * 34) - ONES) | ((word ^ ONES * 92) - ONES) | (word - ONES * 32)
-        flags = ((flags & ~word) | word) & HIGHS
-        if not flags:
-            at += 8
-            continue
-        # Only the lowest flag is certain: a subtraction may borrow from the byte above it.
-        at += lowest_bit(flags) >> 3
-        if at[0] < 0x80:
-            return at if at[0] == 34 else NULL
-        is_ascii[0] = False
-        at += 1
-    while at < end:
-        if at[0] == 34:
-            return at
-        if at[0] == 92 or at[0] < 32:
-            return NULL
-        if at[0] >= 0x80:
-            is_ascii[0] = False
-        at += 1
-    return NULL
-
-
-cdef int32_t code_points(const uint8_t *text, int32_t length) noexcept nogil:
-    """Return the number of code points of a UTF-8 text, -1 where it is none."""
-    cdef int32_t at = 0, count = 0, more, i
-    cdef uint32_t point
-    while at < length:
-        point = text[at]
-        if point < 0x80:
-            more = 0
-        elif 0xC2 <= point < 0xE0:
-            more = 1
-            point &= 0x1F
-        elif 0xE0 <= point < 0xF0:
-            more = 2
-            point &= 0x0F
-        elif 0xF0 <= point < 0xF5:
-            more = 3
-            point &= 0x07
-        else:
-            return -1
-        if at + more >= length:
-            return -1
-        for i in range(1, more + 1):
-            if text[at + i] & 0xC0 != 0x80:
-                return -1
-            point = point << 6 | (text[at + i] & 0x3F)
-        if (more == 2 and (point < 0x800 or 0xD800 <= point < 0xE000)) or (
-            more == 3 and (point < 0x10000 or point > 0x10FFFF)
-        ):
-            return -1
-        at += more + 1
-        count += 1
-    return count
-
-
-cdef inline bint is_admitted(const uint8_t *text, int32_t length, bint is_ascii, int32_t limit) noexcept nogil:
-    """Return whether a text that does not begin with `__` is no longer than `limit` code points."""
-    cdef int32_t points = length if is_ascii else code_points(text, length)
-    return 0 < points <= limit
-
-
-# -- dictionaries -----------------------------------------------------------------------------------------------
-
-
-cdef inline uint32_t slot_hash(const uint8_t *text, int32_t length) noexcept nogil:
-    cdef uint64_t hash = length
-    cdef int32_t at = 0
-    while length - at >= 8:
-        hash = (hash ^ little_64(text + at)) * <uint64_t>0x9E3779B97F4A7C15
-        hash ^= hash >> 32
-        at += 8
-    while at < length:
-        hash = (hash ^ text[at]) * <uint64_t>0x9E3779B97F4A7C15
-        at += 1
-    return <uint32_t>(hash ^ hash >> 32)
-
-
-cdef int enlarge(Dictionary *known) except -1 nogil:
-    """Double the slots and the room for texts."""
-    cdef uint32_t slots = (known.mask + 1) * 2 if known.slots != NULL else SLOTS_LEAST
-    cdef uint32_t code, slot
-    cdef void *made = calloc(slots, sizeof(uint32_t))
-    if made == NULL:
-        raise MemoryError
-    free(known.slots)
-    known.slots = <uint32_t *>made
-    known.mask = slots - 1
-    made = realloc(known.texts, slots // 2 * sizeof(void *))
-    if made == NULL:
-        raise MemoryError
-    known.texts = <const uint8_t **>made
-    made = realloc(known.lengths, slots // 2 * sizeof(int32_t))
-    if made == NULL:
-        raise MemoryError
-    known.lengths = <int32_t *>made
-    made = realloc(known.hashes, slots // 2 * sizeof(uint32_t))
-    if made == NULL:
-        raise MemoryError
-    known.hashes = <uint32_t *>made
-    for code in range(known.count):
-        slot = known.hashes[code] & known.mask
-        while known.slots[slot]:
-            slot = (slot + 1) & known.mask
-        known.slots[slot] = code + 1
-    return 0
-
-
-cdef inline bint is_text(Dictionary *known, uint32_t code, const uint8_t *text, int32_t length) noexcept nogil:
-    return known.lengths[code] == length and memcmp(known.texts[code], text, length) == 0
-
-
-cdef inline int64_t code_of(Dictionary *known, const uint8_t *text, int32_t length, uint32_t *hash) noexcept nogil:
-    """Return the code of a text, -1 if it is new; `hash` is for `add`."""
-    cdef uint32_t slot
-    if known.count and is_text(known, known.last, text, length):
-        return known.last
-    hash[0] = slot_hash(text, length)
-    slot = hash[0] & known.mask
-    while known.slots[slot]:
-        if is_text(known, known.slots[slot] - 1, text, length):
-            known.last = known.slots[slot] - 1
-            return known.last
-        slot = (slot + 1) & known.mask
-    return -1
-
-
-cdef int64_t add(Dictionary *known, const uint8_t *text, int32_t length, uint32_t hash) except -1 nogil:
-    """Return the code of a text that is new."""
-    cdef uint32_t slot
-    if known.count * 2 > known.mask:
-        enlarge(known)
-    slot = hash & known.mask
-    while known.slots[slot]:
-        slot = (slot + 1) & known.mask
-    known.last = known.count
-    known.count += 1
-    known.slots[slot] = known.count
-    known.texts[known.last] = text
-    known.lengths[known.last] = length
-    known.hashes[known.last] = hash
-    return known.last
-
-
-# -- JSON that is not an event's --------------------------------------------------------------------------------
-
-
-cdef inline const uint8_t *after_digits(const uint8_t *at, const uint8_t *end) noexcept nogil:
-    """Return what follows at least one digit, NULL if there is none."""
-    cdef const uint8_t *start = at
-    while at < end and 48 <= at[0] <= 57:
-        at += 1
-    return at if at > start else NULL
-
-
-cdef const uint8_t *after_number(const uint8_t *at, const uint8_t *end) noexcept nogil:
-    if at < end and at[0] == 45:
-        at += 1
-    if at < end and at[0] == 48:
-        at += 1
-    else:
-        at = after_digits(at, end)
-    if at != NULL and at < end and at[0] == 46:
-        at = after_digits(at + 1, end)
-    if at != NULL and at < end and at[0] | 32 == 101:
-        at += 1
-        if at < end and (at[0] == 43 or at[0] == 45):
-            at += 1
-        at = after_digits(at, end)
-    return at
-
-
-cdef const uint8_t *after_text(const uint8_t *at, const uint8_t *end) noexcept nogil:
-    """Return what follows the text whose opening quote was passed."""
-    cdef bint is_ascii = True
-    cdef const uint8_t *quote = closing_quote(at, end, &is_ascii)
-    if quote == NULL or (not is_ascii and code_points(at, <int32_t>(quote - at)) < 0):
-        return NULL
-    return quote + 1
-
-
-cdef const uint8_t *after_word(const uint8_t *at, const uint8_t *end, const uint8_t *word, int length) noexcept nogil:
-    return at + length if end - at >= length and memcmp(at, word, length) == 0 else NULL
-
-
-cdef const uint8_t *after_value(const uint8_t *at, const uint8_t *end, int depth) noexcept nogil:
-    """Return what follows a JSON value that nobody reads, NULL if it is not strict JSON for certain."""
-    cdef uint8_t closing
-    if at >= end or depth > DEPTH_LIMIT:
-        return NULL
-    if at[0] == 34:
-        return after_text(at + 1, end)
-    if at[0] == 116:
-        return after_word(at, end, TRUE, 4)
-    if at[0] == 102:
-        return after_word(at, end, FALSE, 5)
-    if at[0] == 110:
-        return after_word(at, end, b"null", 4)
-    if at[0] != 91 and at[0] != 123:
-        return after_number(at, end)
-    closing = at[0] + 2
-    at = after_space(at + 1, end)
-    if at < end and at[0] == closing:
-        return at + 1
-    while True:
-        if closing == 125:
-            if at >= end or at[0] != 34:
-                return NULL
-            at = after_text(at + 1, end)
-            if at == NULL:
-                return NULL
-            at = after_space(at, end)
-            if at >= end or at[0] != 58:
-                return NULL
-            at = after_space(at + 1, end)
-        at = after_value(at, end, depth + 1)
-        if at == NULL:
-            return NULL
-        at = after_space(at, end)
-        if at >= end:
-            return NULL
-        if at[0] == closing:
-            return at + 1
-        if at[0] != 44:
-            return NULL
-        at = after_space(at + 1, end)
-
-
-# -- events -----------------------------------------------------------------------------------------------------
+cdef inline bint is_followed_by(const uint8_t *at, const uint8_t *end, Field *field) noexcept nogil:
+    """Return whether the rest of a field's name and a colon stand here, behind the opening quote."""
+    cdef int word
+    if field.word_count == 0 or end - at < 8 * field.word_count:
+        return False
+    for word in range(field.word_count):
+        if (little_64(at + 8 * word) ^ field.words[word]) & field.masks[word]:
+            return False
+    return True
 
 
 cdef class EventReader:
@@ -353,6 +110,7 @@ cdef class EventReader:
         for i, (name, kind, keep, default, admitted) in enumerate(fields):
             field = &self.fields[i]
             field.name = self._owned(name, &field.name_length)
+            self._set_words(field, name.encode() + b'":')
             field.kind = {"number": NUMBER, "text": TEXT, "choice": CHOICE, "flag": FLAG}[kind]
             field.keep = {"checked": CHECKED, "coded": CODED, "hashed": HASHED}[keep]
             self._choices.append([choice.encode() for choice in admitted] if kind == "choice" else [])
@@ -369,6 +127,7 @@ cdef class EventReader:
                 field.default_number = 0 if default is None else default
             else:
                 field.default_text = self._owned(default or "", &field.default_length)
+                field.default_head = int.from_bytes((default or "").encode()[:8], "little")
             if kind == "number" or keep != "checked":
                 columns.append(name)
         self.follower[0] = 0
@@ -382,11 +141,19 @@ cdef class EventReader:
         cdef int i
         if self.dictionaries != NULL:
             for i in range(len(self.coded)):
-                free(self.dictionaries[i].slots)
-                free(self.dictionaries[i].texts)
-                free(self.dictionaries[i].lengths)
-                free(self.dictionaries[i].hashes)
+                release(&self.dictionaries[i])
             free(self.dictionaries)
+
+    cdef int _set_words(self, Field *field, bytes token) except -1:
+        cdef int word
+        if len(token) > 8 * WORDS_LIMIT:
+            return 0
+        field.word_count = (len(token) + 7) // 8
+        for word in range(field.word_count):
+            part = token[8 * word : 8 * word + 8]
+            field.words[word] = int.from_bytes(part, "little")
+            field.masks[word] = int.from_bytes(b"\xff" * len(part), "little")
+        return 0
 
     cdef const uint8_t *_owned(self, str text, int32_t *length):
         encoded = text.encode()
@@ -419,8 +186,7 @@ cdef class EventReader:
             texts[name] = codes[column], [
                 known.texts[code][: known.lengths[code]].decode() for code in range(known.count)
             ]
-            memset(known.slots, 0, (known.mask + 1) * sizeof(uint32_t))
-            known.count = 0
+            forget(known)
         return is_read, dict(zip(self.numbers, numbers)), texts, dict(zip(self.hashed, hashes))
 
     cdef int _read(self, Values values, uint8_t *is_read) except -1:
@@ -444,13 +210,17 @@ cdef class EventReader:
             if at >= end or at[0] != 34:
                 return 0  # also for the empty object, which lacks every field
             name = at + 1
-            at = after_text(name, end)
-            if at == NULL:
-                return 0
-            field = self._field(previous, name, <int32_t>(at - 1 - name))
-            at = after_space(at, end)
-            if at >= end or at[0] != 58:
-                return 0
+            field = self.follower[previous + 1]
+            if field < self.field_count and is_followed_by(name, end, &self.fields[field]):
+                at = name + self.fields[field].name_length + 1
+            else:
+                at = after_text(name, end)
+                if at == NULL:
+                    return 0
+                field = self._field(previous, name, <int32_t>(at - 1 - name))
+                at = after_space(at, end)
+                if at >= end or at[0] != 58:
+                    return 0
             at = after_space(at + 1, end)
             if field < 0:
                 at = after_value(at, end, 0)
@@ -478,18 +248,13 @@ cdef class EventReader:
         return 1
 
     cdef inline int _field(self, int previous, const uint8_t *name, int32_t length) noexcept nogil:
-        """Return the field of a name, -1 for an unknown one. Producers write fields in one order: it is tried first."""
-        cdef int field = self.follower[previous + 1]
-        if field < self.field_count and self._is_named(field, name, length):
-            return field
+        """Return the field of a name, -1 for an unknown one. Producers write fields in one order: it is remembered."""
+        cdef int field
         for field in range(self.field_count):
-            if self._is_named(field, name, length):
+            if self.fields[field].name_length == length and memcmp(self.fields[field].name, name, length) == 0:
                 self.follower[previous + 1] = field
                 return field
         return -1
-
-    cdef inline bint _is_named(self, int field, const uint8_t *name, int32_t length) noexcept nogil:
-        return self.fields[field].name_length == length and memcmp(self.fields[field].name, name, length) == 0
 
     cdef inline const uint8_t *_take(
         self, Field *field, Py_ssize_t i, const uint8_t *at, const uint8_t *end
@@ -499,9 +264,9 @@ cdef class EventReader:
             return self._take_number(field, i, at, end)
         if field.kind == FLAG:
             if after_word(at, end, TRUE, 4) != NULL:
-                return at + 4 if self._code(field, i, TRUE, 4, False) else NULL
+                return at + 4 if self._code(field, i, HEAD_OF_TRUE, TRUE, 4, True) else NULL
             if after_word(at, end, FALSE, 5) != NULL:
-                return at + 5 if self._code(field, i, FALSE, 5, False) else NULL
+                return at + 5 if self._code(field, i, HEAD_OF_FALSE, FALSE, 5, True) else NULL
             return NULL
         if at >= end or at[0] != 34:
             return NULL
@@ -531,7 +296,7 @@ cdef class EventReader:
             return NULL
         length = <int32_t>(quote - at)
         if field.keep == CODED:
-            return quote + 1 if self._code(field, i, at, length, is_ascii) else NULL
+            return quote + 1 if self._code(field, i, head_of(at, length), at, length, is_ascii) else NULL
         if not is_admitted(at, length, is_ascii, self.text_limit):
             return NULL
         if field.keep == HASHED:
@@ -541,18 +306,18 @@ cdef class EventReader:
         return quote + 1
 
     cdef inline bint _code(
-        self, Field *field, Py_ssize_t i, const uint8_t *text, int32_t length, bint is_ascii
+        self, Field *field, Py_ssize_t i, uint64_t head, const uint8_t *text, int32_t length, bint is_ascii
     ) except? 0 nogil:
         """Put the code of a text into its column; return whether the text is admitted, which only a new one may not be."""
         cdef Dictionary *known = &self.dictionaries[field.row]
         cdef uint32_t hash = 0
-        cdef int64_t code = code_of(known, text, length, &hash)
+        cdef int64_t code = code_of(known, head, text, length, &hash)
         if code < 0:
             if field.kind == TEXT and not is_admitted(text, length, is_ascii, self.text_limit):
                 return False
             if field.kind == CHOICE and not self._is_choice(field, text, length):
                 return False
-            code = add(known, text, length, hash)
+            code = add(known, head, text, length, hash)
         self.code_columns[field.row * self.count + i] = code
         return True
 
@@ -570,8 +335,8 @@ cdef class EventReader:
             self.hash_columns[field.row * self.count + i] = 0
         elif field.keep == CODED:
             known = &self.dictionaries[field.row]
-            code = code_of(known, field.default_text, field.default_length, &hash)
+            code = code_of(known, field.default_head, field.default_text, field.default_length, &hash)
             if code < 0:
-                code = add(known, field.default_text, field.default_length, hash)
+                code = add(known, field.default_head, field.default_text, field.default_length, hash)
             self.code_columns[field.row * self.count + i] = code
         return 0

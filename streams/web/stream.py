@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
 
-from streams.web.channel import Listener, ids_of
+from streams.web.channel import SLOW_SECONDS, Listener, ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from streams.web.channel import Channel
 
-SLOW_SECONDS = 5.0
-"""A client that does not take a state within this time is dropped; the screen connects again by itself."""
 RETRY_MS = 1_000
 
 

@@ -190,7 +190,7 @@ def pages() -> list[str]:
 def _rows(cases: Sequence[Case]) -> list[str]:
     rows = [
         "| | merchants | events per CPU second | beside 8 partitions | peak MB |",
-        "|---|---:|---:|---:|---:|---:|",
+        "|---|---:|---:|---:|---:|",
     ]
     base = next(case.rate for case in cases if case.partitions == 8)
     for case in cases:

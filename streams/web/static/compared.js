@@ -2,7 +2,6 @@
 
 const MINUTE_MS = 60000;
 const FAR = 20; // the last edition, so many times larger, would make this one a line on the floor
-
 const LEAST_PERCENT = 0.1;
 
 export const lastName = (festival, words) => words.previous[festival.previous.name] || festival.previous.name;

@@ -199,8 +199,9 @@ function showPace(festival) {
   const { start_ms: start, end_ms: end, timezone } = festival;
   const hasBegun = (at !== null && at >= start) || countValue() > 0;
   isEnded = isOver(totals, alive, festival);
-  const time = isEnded ? words.ended : hasBegun ? numbers.time(Math.min(Math.max(at, start), end - 1), timezone) : words.notStarted;
-  say($("clock"), `${numbers.date(start, timezone)} · ${time}`);
+  const told = hasBegun ? Math.min(Math.max(at, start), end - 1) : start;
+  const time = isEnded ? words.ended : hasBegun ? numbers.time(told, timezone) : words.notStarted;
+  say($("clock"), `${numbers.date(told, timezone)} · ${time}`);
   say($("zone"), timezone.replace("_", " "));
   const toGo = alive === null || hasBegun ? 0 : start - alive.now_ms;
   say($("countdown"), toGo > 0 ? words.beginsIn(numbers.duration(toGo)) : "");

@@ -95,7 +95,7 @@ async def run_rival(bench: Bench, rival: Rival, command: list[str], truth: Truth
     name = f"{bench.prefix}{rival.program.folder}-{uuid.uuid4().hex[:8]}"
     topic, partitions = f"{bench.prefix}orders", range(bench.partitions)
     group = {"bootstrap.servers": bench.broker, "group.id": name, "enable.auto.commit": False}
-    admin = AdminClient({"bootstrap.servers": bench.broker})
+    admin = AdminClient({"bootstrap.servers": bench.broker, "log_level": 3})
     if rival.program is FLINK:  # Kafka Streams makes its topics itself
         admin.create_topics([NewTopic(name + rival.totals, bench.partitions, 1)])[name + rival.totals].result()
     state = bench.directory / name

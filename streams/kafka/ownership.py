@@ -68,6 +68,8 @@ class Ownership:
         self._chores: set[asyncio.Task[None]] = set()
         self._uncommitted: list[tuple[int, int]] = []
         """Record time and number of records applied since the last cut, sampled."""
+        self._behind_ms = 0
+        """How old the newest record applied was."""
         self._group_due_ms = 0
         self._attempts = 0
         self._verdict: HeldError | None = None
@@ -247,11 +249,15 @@ class Ownership:
         counting.status.consuming(self.partition)
         await self._checkpoint(processor, store)
         self._attempts = 0
+        pauses = 0
         while self._is_counting:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), counting.pause_seconds())
+            pauses += 1
+            is_due = self._wake.is_set() or counting.is_due(pauses, self._behind_ms)
             self._wake.clear()
-            if self._is_counting:
+            if self._is_counting and is_due:
+                pauses = 0
                 await self._checkpoint(processor, store)
         if self.processor is None:
             return  # counting failed: nothing of it may be committed, the worker ends
@@ -286,10 +292,12 @@ class Ownership:
         """Remember for the delay when the records of a batch reached Kafka."""
         count = len(batch)
         self.counting.status.observe_batch(count)
+        if count:
+            self._behind_ms = self.counting.clock.now_ms() - int(batch.record_times_ms[-1])
         samples = min(DELAY_SAMPLES, count)
         for sample in range(samples):
             first, last = sample * count // samples, (sample + 1) * count // samples
-            self._uncommitted.append((batch.record_times_ms[first], last - first))
+            self._uncommitted.append((int(batch.record_times_ms[first]), last - first))
 
     def _rewind(self, topic: str, position: int, found: int) -> None:
         """Read a topic again from the ledger's position, once for all batches that were under way beyond it."""

@@ -150,6 +150,12 @@ def test_checkpoints_come_at_the_interval_and_slower_only_with_more_partitions_t
     assert [counting.pause_seconds() for _ in range(5)] == [0.5, 0.5, 0.5, 1.0, 2.0]
 
 
+def test_far_behind_a_checkpoint_is_made_only_every_fourth_time() -> None:
+    counting = Bench().counting
+    assert counting.is_due(pauses=1, behind_ms=9_999)
+    assert [counting.is_due(pauses, behind_ms=10_000) for pauses in (1, 2, 3, 4)] == [False, False, False, True]
+
+
 async def test_a_takeover_commits_at_once_from_the_beginning_of_each_log() -> None:
     """So the partition has a cursor although nothing was counted."""
     bench = Bench()

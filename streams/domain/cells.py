@@ -9,6 +9,7 @@ they were first seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, PAGE_MS, WINDOW_MS, R
 from streams.domain.texts import Coded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 Ints = npt.NDArray[np.int64]
 FOLD_LIMIT_EVENTS = (1 << HIGH_SHIFT) // MONEY_LIMIT_MINOR
@@ -64,9 +65,13 @@ class CellTable:
         self._currencies: dict[str, int] = {}
         self._currency_texts: list[str] = []
         self._group_of = np.full((1, 1), _UNKNOWN, dtype=np.int64)
-        self.groups: list[tuple[str, str]] = []
+        self._has = rollup.dimension is not None, rollup.currency is not None
+        self._keys: list[tuple[str, ...]] = []
+        """The groups as a page names them: without the parts that the rollup does not have."""
         self._base_of = np.full((1, self._windows), _UNKNOWN, dtype=np.int64)
         self._blocks: dict[int, list[tuple[int, int]]] = {}
+        self._restored: dict[int, Page] = {}
+        """Pages as they were written, into which no event has fallen since."""
         self._rows = 0
         self._low = np.zeros((len(rollup.measures), 0), dtype=np.int64)
         self._high: Ints | None = None
@@ -138,12 +143,18 @@ class CellTable:
         """Return the group of a value and a currency, a new one where there is none."""
         group = int(self._group_of[value, currency])
         if group == _UNKNOWN:
-            group = self._group_of[value, currency] = len(self.groups)
-            self.groups.append((self._value_texts[value], self._currency_texts[currency]))
+            group = self._group_of[value, currency] = len(self._keys)
+            texts = self._value_texts[value], self._currency_texts[currency]
+            self._keys.append(tuple(compress(texts, self._has)))
             self._base_of = _grown(self._base_of, 0, group + 1)
         return group
 
     def _rows_of(self, groups: Ints, places: Places | None) -> Ints:
+        if places is not None and self._restored:
+            for number in range(int(places.pages.min()), int(places.pages.max()) + 1):
+                page = self._restored.pop(number, None)
+                if page is not None:
+                    self._take_over(page, [self._group_of_key(key) for key in page.groups], number)
         blocks = groups if places is None else groups * self._windows + places.pages
         rows: Ints = self._base_of.ravel()[blocks]
         if rows.min() == _UNKNOWN:
@@ -180,65 +191,77 @@ class CellTable:
         """Yield number and content of each page changed since the last call."""
         changed = np.flatnonzero(self._is_changed).tolist()
         self._is_changed[:] = False
-        for number in changed:
-            yield number, self.page(number)
+        yield from self._read(changed)
 
     def pages(self) -> Iterator[tuple[int, Page]]:
         """Yield number and content of every page."""
-        for number in sorted(self._blocks):
-            yield number, self.page(number)
+        found = {**self._restored, **dict(self._read(list(self._blocks)))}
+        for number in sorted(found):
+            yield number, found[number]
 
-    def page(self, number: int) -> Page:
-        """Return one page."""
-        blocks = self._blocks[number]
-        bases = np.array([base for _, base in blocks], dtype=np.int64)
+    def _read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Page]]:
+        """Yield number and content of pages, their cells taken with one look-up for all."""
+        blocks = [self._blocks[number] for number in numbers]
+        bases = np.array([base for page in blocks for _, base in page], dtype=np.int64)
         rows = (bases[:, None] + np.arange(self._slots)).ravel()
         low = self._low[:, rows]
         # A cell has one representation, whenever the carry happened, so equal ledgers write equal bytes.
         high = _high_parts(low, None if self._high is None else self._high[:, rows])
         low &= _LOW_LIMIT - 1
-        return Page(
-            groups=tuple(self._key(group) for group, _ in blocks),
-            slots=self._slots,
-            measures=len(self.rollup.measures),
-            low=low.astype("<i8").tobytes(),
-            high=high.astype("<i8").tobytes() if high.any() else None,
-        )
+        is_high = bool(high.any())
+        end = 0
+        for number, page in zip(numbers, blocks, strict=True):
+            start, end = end, end + len(page) * self._slots
+            yield (
+                number,
+                Page(
+                    groups=tuple([self._keys[group] for group, _ in page]),
+                    slots=self._slots,
+                    measures=len(self.rollup.measures),
+                    low=low[:, start:end].astype("<i8", copy=False).tobytes(),
+                    high=high[:, start:end].astype("<i8", copy=False).tobytes()
+                    if is_high and high[:, start:end].any()
+                    else None,
+                ),
+            )
 
     def load(self, number: int, page: Page) -> None:
         """Take a page over as it was written. Pages of a festival-long rollup must come in ascending order.
 
-        Raises `ValueError` where the page does not fit the declarations.
+        A page of some minutes is only kept until an event falls into them: most are over. Raises `ValueError` where the
+        page does not fit the declarations.
         """
         if page.slots != self._slots or page.measures != len(self.rollup.measures):
             raise ValueError(f"page {number} of {self.rollup.name} has {page.measures} measures × {page.slots} slots")
         if not 0 <= number < self._windows and not self._is_paged_by_group:
             raise ValueError(f"page {number} of {self.rollup.name} lies outside the festival")
+        cells = page.cells().shape[1]
+        if cells != len(page.groups) * self._slots:
+            raise ValueError(f"page {number} of {self.rollup.name} has {cells} cells per measure")
+        groups = [self._group_of_key(key) for key in page.groups]
+        self._ceiling = _INT64_MAX
+        if not self._is_paged_by_group:
+            self._restored[number] = page
+            return
+        first = number * GROUPS_PER_PAGE
+        if groups != list(range(first, first + len(groups))):
+            raise ValueError(f"page {number} of {self.rollup.name} does not continue the page before it")
+        self._take_over(page, groups, 0)
+
+    def _take_over(self, page: Page, groups: Sequence[int], window: int) -> None:
+        """Put the cells of a restored page into the columns."""
         low, high = page.cells(), page.high_cells()
         if high is not None and self._high is None:
             self._high = np.zeros_like(self._low)
-        if low.shape[1] != len(page.groups) * self._slots:
-            raise ValueError(f"page {number} of {self.rollup.name} has {low.shape[1]} cells per measure")
-        for position, key in enumerate(page.groups):
-            group = self._restored_group(key)
-            window = 0 if self._is_paged_by_group else number
-            if self._is_paged_by_group and group != number * GROUPS_PER_PAGE + position:
-                raise ValueError(f"page {number} of {self.rollup.name} does not continue the page before it")
+        for position, group in enumerate(groups):
             self._add_block(group, window)
             base = int(self._base_of[group, window])
             cells = slice(position * self._slots, (position + 1) * self._slots)
             self._low[:, base : base + self._slots] = low[:, cells]
             if high is not None and self._high is not None:
                 self._high[:, base : base + self._slots] = high[:, cells]
-        self._ceiling = _INT64_MAX
 
-    def _key(self, group: int) -> tuple[str, ...]:
-        """Return a group as a page names it: without the parts that the rollup does not have."""
-        value, currency = self.groups[group]
-        has_value, has_currency = self.rollup.dimension is not None, self.rollup.currency is not None
-        return (value,) * has_value + (currency,) * has_currency
-
-    def _restored_group(self, key: tuple[str, ...]) -> int:
+    def _group_of_key(self, key: tuple[str, ...]) -> int:
         parts = list(key)
         value = parts.pop(0) if self.rollup.dimension is not None else _NO_VALUE
         currency = parts.pop(0) if self.rollup.currency is not None else _NO_VALUE

@@ -77,7 +77,6 @@ class _Selection:
         self._columns = columns
         self.offsets_ms = offsets_ms
         """Festival time of each since the festival's start."""
-        self._derived: dict[str, Coded] = {}
         self._with_currency: dict[str, _Selection] = {}
         self._of_type: dict[tuple[str, ...], Ints] = {}
         self._added: dict[str, Ints | None] = {}
@@ -87,9 +86,7 @@ class _Selection:
         """Return a text column, or a derived one, as codes."""
         if name in self._columns.texts:
             return self._columns.texts[name]
-        if name not in self._derived:
-            self._derived[name] = self._derive(DERIVED[name])
-        return self._derived[name]
+        return self._derive(DERIVED[name])
 
     def _derive(self, derived: Derived) -> Coded:
         numbers = self._columns.numbers

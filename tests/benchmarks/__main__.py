@@ -7,10 +7,10 @@ import asyncio
 import logging
 from pathlib import Path
 
-from tests.benchmarks.catch_up import catch_up, loop, plain_faust
+from tests.benchmarks.catch_up import catch_up, loops, plain_faust
 from tests.benchmarks.live import live
 from tests.benchmarks.measures import Run, median, tell
-from tests.benchmarks.report import FAUST, LOOP, ONE, TWO, live_rows, machine, memory_row, table, write
+from tests.benchmarks.report import FAUST, LOOP, LOOPS, ONE, TWO, live_rows, machine, memory_row, table, write
 from tests.benchmarks.topics import Bench, open_bench, prepare, replay
 
 
@@ -26,13 +26,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _contend(bench: Bench, arguments: argparse.Namespace) -> dict[str, list[Run]]:
+async def _contend(bench: Bench, arguments: argparse.Namespace, ends: dict[int, int]) -> dict[str, list[Run]]:
     """Let each contender run once per round, so that what else the machine does meets all of them."""
-    runs: dict[str, list[Run]] = {ONE: [], TWO: [], LOOP: [], FAUST: []}
+    runs: dict[str, list[Run]] = {ONE: [], LOOP: [], TWO: [], LOOPS: [], FAUST: []}
     for number in range(arguments.rounds):
         runs[ONE].append(await catch_up(bench, arguments.orders, 1))
-        runs[LOOP].append(loop(bench, arguments.orders))
+        runs[LOOP].append(loops(bench, ends, 1))
         runs[TWO].append(await catch_up(bench, arguments.orders, 2))
+        runs[LOOPS].append(loops(bench, ends, 2))
         runs[FAUST].append(plain_faust(bench, arguments.faust_orders))
         rates = ", ".join(f"{name} {found[-1].events_per_cpu_second:,.0f}" for name, found in runs.items())
         tell(f"round {number + 1} of {arguments.rounds}, events per CPU second: {rates}")
@@ -48,7 +49,7 @@ async def _main() -> None:
         loaded = replay(bench, arguments.orders, *lz4)
         first = {int(p): end for p, end in loaded["end_offsets"]["orders"].items()}
         tell(f"{arguments.orders:,} orders preloaded")
-        runs = await _contend(bench, arguments)
+        runs = await _contend(bench, arguments, first)
         steady = await live(bench, arguments.rate, arguments.seconds, first)
         rates = [
             replay(bench, arguments.orders, "--facts", facts, "--seed", str(2 + n))["run"]["orders_per_cpu_second"]

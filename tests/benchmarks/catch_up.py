@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from streams.domain.pages import decode_cursor
@@ -19,7 +20,7 @@ from tests.benchmarks.measures import Run, Sampler
 from tests.benchmarks.topics import Bench, fresh_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 RESTORED = re.compile(r"^(\S+) INFO festival\.worker partition restored", re.MULTILINE)
@@ -123,9 +124,24 @@ def restored_ms(log: Path) -> int:
     return int(dt.datetime.fromisoformat(found.group(1)).timestamp() * 1000)
 
 
-def loop(bench: Bench, events: int) -> Run:
-    """Count the same orders with the do-it-yourself loop."""
-    arguments = [bench.broker, f"{bench.prefix}orders", str(bench.partitions), str(events)]
+def loops(bench: Bench, ends: Mapping[int, int], count: int) -> Run:
+    """Count the same orders with do-it-yourself loops at the same time, each on its share of the partitions.
+
+    `ends` are the end offsets of the preloaded partitions.
+    """
+    shares = [sorted(ends)[number::count] for number in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        runs = list(pool.map(lambda share: _loop(bench, {p: ends[p] for p in share}), shares))
+    return Run(
+        sum(run.events for run in runs),
+        sum(run.cpu_seconds for run in runs),
+        max(run.wall_seconds for run in runs),
+        sum(run.peak_rss_mb for run in runs),
+    )
+
+
+def _loop(bench: Bench, ends: Mapping[int, int]) -> Run:
+    arguments = [bench.broker, f"{bench.prefix}orders", str(sum(ends.values())), *map(str, ends)]
     return _child([sys.executable, "-m", "tests.benchmarks.loop", *arguments], {})
 
 

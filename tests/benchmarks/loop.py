@@ -48,8 +48,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("broker")
     parser.add_argument("topic")
-    parser.add_argument("partitions", type=int)
     parser.add_argument("events", type=int)
+    parser.add_argument("partitions", type=int, nargs="+")
     arguments = parser.parse_args()
     consumer = Consumer(
         {
@@ -66,7 +66,7 @@ def main() -> None:
     )
     # Before the first fetch: librdkafka unpacks megabytes before it hands out its first message.
     cpu, wall = cpu_seconds(), time.monotonic()
-    consumer.assign([TopicPartition(arguments.topic, p, 0) for p in range(arguments.partitions)])
+    consumer.assign([TopicPartition(arguments.topic, p, 0) for p in arguments.partitions])
     messages = consumer.consume(AT_ONCE, 30)
     decode = msgspec.json.Decoder(Order).decode
     cells: dict[tuple[str, int], list[int]] = {}

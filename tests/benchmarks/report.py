@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-LOOP = "do-it-yourself loop"
+LOOP, LOOPS = "do-it-yourself loop", "two such loops"
 FAUST = "plain Faust, tumbling table"
 ONE, TWO = "one worker", "two workers"
 

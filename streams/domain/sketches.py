@@ -50,6 +50,8 @@ DECLARED = (
 DISTINCTS = DECLARED if HAS_LIBRARY else ()
 
 
+_FEW = 1 << LG_REGISTERS - 2
+"""A sketch of more texts has registers: it holds three quarters of an eighth as many hashes at most."""
 _SEED = np.uint64(9001)
 """Of the library's hash."""
 _HIGHEST = np.uint64(2**64 - 1)
@@ -103,16 +105,21 @@ class SketchTable:
     def __init__(self) -> None:
         """Start empty."""
         self._sketch = hll_sketch(LG_REGISTERS, tgt_hll_type.HLL_8)
-        self._registers = _Registers()
+        self._registers: _Registers | None = None
+        """None while the sketch holds the few hashes themselves, each of which changes it."""
         self._is_changed = False
 
     def fold(self, hashes: Hashes) -> None:
         """Add texts by their hashes, in log order; absent ones are passed over."""
-        changing = self._registers.changing(hashes[hashes != ABSENT_HASH])
-        if not len(changing):
+        given = hashes[hashes != ABSENT_HASH]
+        if self._registers is not None:
+            given = self._registers.changing(given)
+        if not len(given):
             return
-        deque(map(self._sketch.update, changing.view(np.int64).tolist()), maxlen=0)
+        deque(map(self._sketch.update, given.view(np.int64).tolist()), maxlen=0)
         self._is_changed = True
+        if self._registers is None and self._sketch.get_estimate() > _FEW:
+            self._registers = _Registers()
 
     def take_changed(self) -> Iterator[tuple[int, Page]]:
         """Yield the page if it changed since the last call."""

@@ -15,7 +15,9 @@ from streams.configuration import SETTINGS, Setting
 from streams.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
-OF_TESTS = {"FESTIVAL_CI", "FESTIVAL_TEST_BROKER", "FESTIVAL_TEST_SEED", "FESTIVAL_CRASH_AT"}
+OF_TESTS = {"FESTIVAL_CI", "FESTIVAL_TEST_BROKER", "FESTIVAL_TEST_SEED", "FESTIVAL_CRASH_AT"} | {
+    f"FESTIVAL_SOAK_{name}" for name in ("SECONDS", "RATE", "KILL_SECONDS", "REPORT")
+}
 """Variables that are no settings of the product."""
 
 

@@ -49,11 +49,12 @@ def test_adding_again_changes_nothing_and_absent_texts_are_none() -> None:
     assert page_of(once) == page_of(twice)
 
 
-def test_what_is_held_back_would_have_changed_nothing() -> None:
+@pytest.mark.parametrize(("texts", "at_once"), [(12_000, 50), (300_000, 7_000)])
+def test_what_is_held_back_would_have_changed_nothing(texts: int, at_once: int) -> None:
     table, sketch = SketchTable(), hll_sketch(LG_REGISTERS, tgt_hll_type.HLL_8)
-    hashes = hash_texts([f"buyer {n}" for n in range(300_000)])
-    for first in range(0, len(hashes), 7_000):
-        part = hashes[first : first + 7_000]
+    hashes = hash_texts([f"buyer {n}" for n in range(texts)])
+    for first in range(0, len(hashes), at_once):
+        part = hashes[first : first + at_once]
         table.fold(part)
         for number in part.view(np.int64).tolist():
             sketch.update(number)

@@ -69,7 +69,7 @@ class Ownership:
         self._uncommitted: list[tuple[int, int]] = []
         """Record time and number of records applied since the last cut, sampled."""
         self._behind_ms = 0
-        """How old the newest record applied was."""
+        """How old the newest record was that was applied in this pause; 0 without one."""
         self._group_due_ms = 0
         self._attempts = 0
         self._verdict: HeldError | None = None
@@ -254,7 +254,9 @@ class Ownership:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), counting.pause_seconds())
             pauses += 1
-            is_due = self._wake.is_set() or counting.is_due(pauses, self._behind_ms)
+            # Without a batch in this pause nothing is left to catch up with.
+            behind_ms, self._behind_ms = self._behind_ms, 0
+            is_due = self._wake.is_set() or counting.is_due(pauses, behind_ms)
             self._wake.clear()
             if self._is_counting and is_due:
                 pauses = 0

@@ -31,13 +31,10 @@ class Columns:
 
     def only(self, mask: Bools) -> Columns:
         """Return the events where `mask` is true."""
-        return self if mask.all() else self._at(np.flatnonzero(mask))
+        return self if mask.all() else self.at(np.flatnonzero(mask))
 
-    def with_numbers(self, numbers: dict[str, Ints]) -> Columns:
-        """Return the same events with some columns of numbers replaced."""
-        return Columns(self.indexes, self.numbers | numbers, self.texts, self.hashes)
-
-    def _at(self, kept: Ints) -> Columns:
+    def at(self, kept: Ints) -> Columns:
+        """Return the events at the positions `kept`, in that order."""
         return Columns(
             self.indexes[kept],
             {name: column[kept] for name, column in self.numbers.items()},
@@ -54,4 +51,4 @@ def merged(first: Columns, second: Columns) -> Columns:
         {name: joined(column, second.texts[name]) for name, column in first.texts.items()},
         {name: np.concatenate((column, second.hashes[name])) for name, column in first.hashes.items()},
     )
-    return both._at(np.argsort(both.indexes))  # noqa: SLF001 - of the same class
+    return both.at(np.argsort(both.indexes))

@@ -87,13 +87,9 @@ class Decoder:
     ) -> tuple[Columns, list[tuple[int, Rejection]]]:
         """Return the valid events as columns, and (index in the batch, rejection) of all other records, ascending."""
         columns, rejected = self._interpret(values) if self._reader is None else self._read(self._reader, values)
-        columns = columns.with_numbers(
-            {
-                name: np.where(columns.texts["type"].where(types.__contains__), columns.numbers[name], default)
-                for name, types in self._numbers_of_types
-                for default in [self._defaults[name]]
-            }
-        )
+        for name, types in self._numbers_of_types:
+            is_theirs = columns.texts["type"].where(types.__contains__)
+            columns.numbers[name] = np.where(is_theirs, columns.numbers[name], self._defaults[name])
         record_times = np.asarray(record_times_ms, dtype=np.int64)[columns.indexes]
         broken = self._broken_relations(columns, record_times)
         if broken:

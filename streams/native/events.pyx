@@ -77,7 +77,8 @@ cdef class EventReader:
     """Reads the events of one fact. Holds nothing between batches but memory; used by one thread at a time."""
 
     cdef Field fields[FIELDS_LIMIT]
-    cdef int follower[FIELDS_LIMIT + 1]  # the field that stood behind each one last time; behind the last: the first
+    # The field that stood first in an event last time, then the one that stood behind each.
+    cdef int follower[FIELDS_LIMIT + 1]
     cdef int field_count
     cdef uint64_t required
     cdef uint64_t optional
@@ -100,37 +101,13 @@ cdef class EventReader:
 
         Kinds are "number", "text", "choice" and "flag"; a text is kept as "coded", "hashed" or "checked" only.
         """
-        cdef Field *field
         cdef int i
         assert len(fields) <= FIELDS_LIMIT
         self.text_limit = text_limit
         self.value_limit = value_limit
         self._owners, self._choices, self.numbers, self.coded, self.hashed = [], [], [], [], []
-        self.field_count = len(fields)
-        for i, (name, kind, keep, default, admitted) in enumerate(fields):
-            field = &self.fields[i]
-            field.name = self._owned(name, &field.name_length)
-            self._set_words(field, name.encode() + b'":')
-            field.kind = {"number": NUMBER, "text": TEXT, "choice": CHOICE, "flag": FLAG}[kind]
-            field.keep = {"checked": CHECKED, "coded": CODED, "hashed": HASHED}[keep]
-            self._choices.append([choice.encode() for choice in admitted] if kind == "choice" else [])
-            self.follower[i + 1] = i + 1
-            if default is None:
-                self.required |= <uint64_t>1 << i
-            else:
-                self.optional |= <uint64_t>1 << i
-            assert keep == "coded" or kind == "text", name
-            columns = self.hashed if keep == "hashed" else self.numbers if kind == "number" else self.coded
-            field.row = len(columns)
-            if kind == "number":
-                field.least, field.most = admitted
-                field.default_number = 0 if default is None else default
-            else:
-                field.default_text = self._owned(default or "", &field.default_length)
-                field.default_head = int.from_bytes((default or "").encode()[:8], "little")
-            if kind == "number" or keep != "checked":
-                columns.append(name)
-        self.follower[0] = 0
+        for field in fields:
+            self._add(*field)
         self.dictionaries = <Dictionary *>calloc(max(1, len(self.coded)), sizeof(Dictionary))
         if self.dictionaries == NULL:
             raise MemoryError
@@ -143,6 +120,31 @@ cdef class EventReader:
             for i in range(len(self.coded)):
                 release(&self.dictionaries[i])
             free(self.dictionaries)
+
+    def _add(self, str name, str kind, str keep, default, admitted):
+        cdef Field *field = &self.fields[self.field_count]
+        assert keep == "coded" or kind == "text", name
+        if default is None:
+            self.required |= <uint64_t>1 << self.field_count
+        else:
+            self.optional |= <uint64_t>1 << self.field_count
+        self.follower[self.field_count] = self.field_count
+        self.field_count += 1
+        field.name = self._owned(name, &field.name_length)
+        self._set_words(field, name.encode() + b'":')
+        field.kind = {"number": NUMBER, "text": TEXT, "choice": CHOICE, "flag": FLAG}[kind]
+        field.keep = {"checked": CHECKED, "coded": CODED, "hashed": HASHED}[keep]
+        self._choices.append([choice.encode() for choice in admitted] if kind == "choice" else [])
+        if kind == "number":
+            field.least, field.most = admitted
+            field.default_number = 0 if default is None else default
+        else:
+            field.default_text = self._owned(default or "", &field.default_length)
+            field.default_head = int.from_bytes((default or "").encode()[:8], "little")
+        if keep != "checked":
+            columns = self.hashed if keep == "hashed" else self.numbers if kind == "number" else self.coded
+            field.row = len(columns)
+            columns.append(name)
 
     cdef int _set_words(self, Field *field, bytes token) except -1:
         cdef int word
@@ -211,7 +213,7 @@ cdef class EventReader:
                 return 0  # also for the empty object, which lacks every field
             name = at + 1
             field = self.follower[previous + 1]
-            if field < self.field_count and is_followed_by(name, end, &self.fields[field]):
+            if is_followed_by(name, end, &self.fields[field]):
                 at = name + self.fields[field].name_length + 1
             else:
                 at = after_text(name, end)

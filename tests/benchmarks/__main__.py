@@ -13,7 +13,6 @@ from tests.benchmarks.measures import Run, median, tell
 from tests.benchmarks.report import FAUST, LOOP, LOOPS, ONE, TWO, live_rows, machine, memory_row, table, write
 from tests.benchmarks.topics import Bench, open_bench, prepare, replay
 
-
 REPLAYED = 1_000_000
 """Orders at most in a measure of the replay."""
 

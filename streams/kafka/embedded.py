@@ -246,7 +246,9 @@ class EmbeddedKafka:
         shutil.rmtree(self.directory / "logs", ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         config = str(self.directory / "server.properties")
-        command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", config, *self._format_options]
+        # Behind an equals sign, as one id in 64 begins with a minus.
+        chosen = ["format", f"--cluster-id={cluster}", "-c", config, *self._format_options]
+        command = [*java, "kafka.tools.StorageTool", *chosen]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             raise BrokerFailedError(f"the storage of Kafka could not be made:\n{done.stdout}{done.stderr}".rstrip())

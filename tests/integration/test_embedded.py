@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -53,6 +54,12 @@ async def first_value(settings: Settings) -> bytes | None:
         record = await asyncio.wait_for(consumer.getone(), PATIENCE_SECONDS)
         value: bytes | None = record.value
         return value
+
+
+def test_an_id_that_begins_with_a_minus_is_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.kafka.embedded.uuid.uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))
+    with EmbeddedKafka(tmp_path, port=any_free_port()):
+        assert "cluster.id=-A" in (tmp_path / "logs" / "meta.properties").read_text("utf-8")
 
 
 def test_acknowledged_records_survive_a_stop_and_a_kill_of_the_broker(tmp_path: Path) -> None:

@@ -18,12 +18,11 @@ import numpy.typing as npt
 from streams.domain.currencies import MONEY_LIMIT_MINOR
 from streams.domain.pages import HIGH_SHIFT, Page
 from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, PAGE_MS, WINDOW_MS, Rollup, Window
-from streams.domain.texts import Coded
+from streams.domain.texts import Coded, Ints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-Ints = npt.NDArray[np.int64]
 FOLD_LIMIT_EVENTS = (1 << HIGH_SHIFT) // MONEY_LIMIT_MINOR
 """Events in one fold, so that what it adds to one cell stays below 2^62: 461,168."""
 _LOW_LIMIT = 1 << HIGH_SHIFT

@@ -167,8 +167,8 @@ cdef class EventReader:
         """Return which records are events for certain, and columns with an entry for every record.
 
         (is_read, {name: numbers}, {name: (codes, texts)}, {name: hashes}): entries of records that were not read
-        mean nothing, except that `texts` stand in the order of their first appearance in the records read. The hash of
-        a text that was not given is 0.
+        mean nothing. `texts` stand in the order of their first appearance, those of records that were not read among
+        them. The hash of a text that was not given is 0.
         """
         cdef Py_ssize_t i
         cdef int column

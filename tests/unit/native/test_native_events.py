@@ -9,8 +9,6 @@ import pytest
 
 from streams.domain.decoding import Decoder
 from streams.domain.facts import FACTS
-from streams.native import IS_BUILT
-from tests.conftest import skip
 from tests.unit.domain.samples import box, encode, order, parcel, payment
 
 EVENTS = {
@@ -28,12 +26,6 @@ EVENTS = {
     "parcels": [parcel(), parcel(type="parcel_cleared", shipped_ts=1)],
     "recycling": [box(), box(flash=True), box(flash=False, user="u1", operator="partner")],
 }
-
-
-@pytest.fixture(autouse=True)
-def _is_built() -> None:
-    if not IS_BUILT:
-        skip("the compiled part is not built here: no C compiler, or no headers of Python")
 
 
 def are_read(topic: str, values: list[bytes | None]) -> list[bool]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from streams.native import IS_BUILT
-from tests.conftest import skip
 
 if IS_BUILT:
     from streams.native.records import Values, split_records
@@ -13,12 +12,6 @@ if IS_BUILT:
 ITEMS = [b"a", None, b"", b"longer than the others"]
 RECORD = bytes([0x12, 0x00, 0x06, 0x04, 0x02]) + b"k" + bytes([0x04]) + b"vv" + bytes([0x00])
 """Length 9, no attributes, time +3, offset +2, key of 1 byte, value of 2, no header."""
-
-
-@pytest.fixture(autouse=True)
-def _is_built() -> None:
-    if not IS_BUILT:
-        skip("the compiled part is not built here: no C compiler, or no headers of Python")
 
 
 def test_it_is_a_sequence() -> None:

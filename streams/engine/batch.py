@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from streams.native import IS_BUILT
+
+if IS_BUILT:
+    from streams.native.records import Values
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    import numpy.typing as npt
+    from streams.domain.texts import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class RecordBatch:
     offsets: Sequence[int]
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
-    record_times_ms: Sequence[int] | npt.NDArray[np.int64]
+    record_times_ms: Sequence[int] | Ints
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -37,13 +43,51 @@ class RecordBatch:
     def from_offset(self, offset: int) -> RecordBatch:
         """Return the part of the batch at and after `offset`."""
         first = next((i for i, o in enumerate(self.offsets) if o >= offset), len(self.offsets))
+        return self.only(slice(first, None), max(self.start, offset), self.next_offset)
+
+    def only(self, part: slice, start: int, next_offset: int) -> RecordBatch:
+        """Return some of the records, as a batch from `start` up to `next_offset`."""
         return RecordBatch(
             self.topic,
             self.partition,
-            max(self.start, offset),
-            self.next_offset,
-            self.offsets[first:],
-            self.keys[first:],
-            self.values[first:],
-            self.record_times_ms[first:],
+            start,
+            next_offset,
+            self.offsets[part],
+            self.keys[part],
+            self.values[part],
+            self.record_times_ms[part],
         )
+
+
+def joined(batches: Sequence[RecordBatch]) -> RecordBatch:
+    """Return batches of one topic-partition that follow each other as one; there must be one at least."""
+    first, last = batches[0], batches[-1]
+    if len(batches) == 1:
+        return first
+    return RecordBatch(
+        first.topic,
+        first.partition,
+        first.start,
+        last.next_offset,
+        _joined_offsets([batch.offsets for batch in batches]),
+        _joined_values([batch.keys for batch in batches]),
+        _joined_values([batch.values for batch in batches]),
+        np.concatenate([batch.record_times_ms for batch in batches]),
+    )
+
+
+def _joined_offsets(parts: Sequence[Sequence[int]]) -> Sequence[int]:
+    first, last = parts[0], parts[-1]
+    count = sum(map(len, parts))
+    # Ascending numbers without a gap; only a part of compacted records may be empty.
+    if count and len(first) and len(last) and last[-1] - first[0] + 1 == count:
+        return range(first[0], last[-1] + 1)
+    return [offset for part in parts for offset in part]
+
+
+def _joined_values(parts: Sequence[Sequence[bytes | None]]) -> Sequence[bytes | None]:
+    if IS_BUILT:
+        places = [part for part in parts if isinstance(part, Values)]
+        if len(places) == len(parts):
+            return Values.joined(places)
+    return [value for part in parts for value in part]

@@ -25,7 +25,9 @@ from streams.domain.pages import (
     encode_page,
     fingerprint_key,
 )
+from streams.engine.batch import joined
 from streams.engine.checkpoint import Checkpoint, RejectedRecord, Restored, UnreadableError
+from streams.errors import FailStopError
 
 if TYPE_CHECKING:
     from streams.domain.declarations import Declarations
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 REJECTED_LIMIT_BYTES = 900_000
 """A larger key or value would not fit into a Kafka record with its headers (contract 1)."""
 REJECTED_HEAD_BYTES = 64 * 1024
+WAITING_LIMIT_RECORDS = 1_000
+WAITING_LIMIT_BATCHES = 8
+"""Records of a topic wait for more of them, or for the next cut: to count 25 takes 0.9 ms, to count 1,000 takes 2.5."""
 SEEN_LIMIT_BYTES = 800_000
 """Hashes in one record of the seen-ids topic; more are split."""
 
@@ -55,8 +60,11 @@ class PartitionProcessor:
         """Start empty: nothing was ever counted."""
         self.partition = partition
         self.generation = generation
-        self.ledger = Ledger(declarations)
+        self._ledger = Ledger(declarations)
+        self._waiting: dict[str, list[RecordBatch]] = {topic: [] for topic in declarations.topics}
+        """Batches below the position that are not in the ledger yet."""
         self.positions: dict[str, int] = {}
+        """Next offset per topic, all records before it being taken."""
         self.started: dict[str, int] = {}
         self.sequence = 0
         self._rejected: list[RejectedRecord] = []
@@ -65,7 +73,14 @@ class PartitionProcessor:
         self._told: dict[str, int] = {}
         """Positions in the newest checkpoint that carried them for the group."""
         self.pending_rejected_bytes = 0
-        """Size of the rejected records that the next checkpoint carries."""
+        """Size of the rejected records found so far that the next checkpoint carries."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return the ledger, with everything in it that was taken. Raises `FailStopError`."""
+        for topic in self._waiting:
+            self._count(topic)
+        return self._ledger
 
     @property
     def outcomes(self) -> dict[str, Counter[str]]:
@@ -84,9 +99,10 @@ class PartitionProcessor:
         self._has_news = True
 
     def apply(self, batch: RecordBatch) -> None:
-        """Count a batch: what lies below the position was counted before and is dropped.
+        """Take a batch, to be counted with the next ones: what lies below the position was taken before and is dropped.
 
-        Raises `HoleError` if the batch starts above the position; nothing is counted then.
+        Raises `HoleError` if the batch starts above the position; nothing of it is taken then. Raises `FailStopError`
+        where counting fails: the ledger is not to be used any more.
         """
         assert batch.partition == self.partition
         position = self.positions[batch.topic]
@@ -96,11 +112,30 @@ class PartitionProcessor:
             return
         if batch.start < position:
             batch = batch.from_offset(position)
-        if len(batch):
-            for index, rejection in self.ledger.apply(batch.topic, batch.values, batch.record_times_ms):
-                self._set_aside(batch, index, rejection)
         self.positions[batch.topic] = batch.next_offset
         self._has_news = True
+        if not len(batch):
+            return
+        waiting = self._waiting[batch.topic]
+        waiting.append(batch)
+        if len(waiting) >= WAITING_LIMIT_BATCHES or sum(map(len, waiting)) >= WAITING_LIMIT_RECORDS:
+            self._count(batch.topic)
+
+    def _count(self, topic: str) -> None:
+        """Count what waits of a topic."""
+        waiting, self._waiting[topic] = self._waiting[topic], []
+        if not waiting:
+            return
+        batch = joined(waiting)
+        try:
+            for index, rejection in self._ledger.apply(topic, batch.values, batch.record_times_ms):
+                self._set_aside(batch, index, rejection)
+        except Exception as error:
+            where = f"{topic}[{self.partition}] offsets {batch.start} to {batch.next_offset - 1}"
+            raise FailStopError(
+                f"counting {where} failed ({error!r}). Nothing of it is committed: start the worker again, and if it "
+                f"fails there once more, report it with the log."
+            ) from error
 
     def cut(self, *, tells_group: bool = True) -> Checkpoint | None:
         """Return everything that changed since the last cut, as one checkpoint; None if nothing did.
@@ -114,13 +149,14 @@ class PartitionProcessor:
         if is_behind:
             self._told = dict(self.positions)
         self.sequence += 1
+        ledger = self.ledger
         pages = [
             (PageKey(self.generation, festival, rollup, number).encode(), encode_page(page))
-            for (festival, rollup), table in self.ledger.paged.items()
+            for (festival, rollup), table in ledger.paged.items()
             for number, page in table.take_changed()
         ]
         if self.sequence == 1:
-            pages.insert(0, (fingerprint_key(self.generation), self.ledger.declarations.fingerprint))
+            pages.insert(0, (fingerprint_key(self.generation), ledger.declarations.fingerprint))
         rejected, self._rejected = self._rejected, []
         self.pending_rejected_bytes = 0
         self._has_news = False
@@ -134,7 +170,7 @@ class PartitionProcessor:
         )
 
     def _cursor(self) -> Cursor:
-        topics = self.ledger.topics
+        topics = self._ledger.topics
         return Cursor(
             positions=dict(self.positions),
             started=dict(self.started),
@@ -148,7 +184,7 @@ class PartitionProcessor:
     def _cut_seen(self) -> list[tuple[bytes, bytes | None]]:
         """Return the span's hashes, and tombstones for those of minutes beyond the horizon."""
         records: list[tuple[bytes, bytes | None]] = []
-        for topic, state in self.ledger.topics.items():
+        for topic, state in self._ledger.topics.items():
             keys = self._seen_keys[topic]
             for minute, hashes in state.seen.take_span().items():
                 for part, first in enumerate(range(0, len(hashes), SEEN_LIMIT_BYTES)):
@@ -195,13 +231,13 @@ class PartitionProcessor:
             raise UnreadableError(f"ledger of partition {self.partition}, {self.generation}: {error}") from error
 
     def _load_fingerprint(self, restored: Restored) -> None:
-        self.ledger.declarations.check(restored.pages[fingerprint_key(self.generation)])
+        self._ledger.declarations.check(restored.pages[fingerprint_key(self.generation)])
 
     def _load_cursor(self, cursor: Cursor) -> None:
         self.positions = dict(cursor.positions)
         self.started = dict(cursor.started)
         self.sequence = cursor.sequence
-        for topic, state in self.ledger.topics.items():
+        for topic, state in self._ledger.topics.items():
             state.stream_time_ms = cursor.stream_times_ms.get(topic)
             state.max_event_time_ms = cursor.max_event_times_ms.get(topic)
             state.outcomes = Counter(cursor.outcomes.get(topic, {}))
@@ -214,7 +250,7 @@ class PartitionProcessor:
             if key not in other:
                 _, _, festival, rollup, number = orjson.loads(key)
                 pages.append((festival, rollup, number, value))
-        tables = self.ledger.paged
+        tables = self._ledger.paged
         for festival, rollup, number, value in sorted(pages, key=lambda page: page[:3]):
             tables[festival, rollup].load(number, decode_page(value))
 
@@ -226,7 +262,7 @@ class PartitionProcessor:
             self._seen_keys[topic].setdefault(minute, []).append(key)
         for (topic, minute), values in sorted(buckets.items()):
             hashes = [np.frombuffer(value, dtype="<u8") for value in values]
-            self.ledger.topics[topic].seen.restore(minute, hashes)
+            self._ledger.topics[topic].seen.restore(minute, hashes)
 
 
 def restore_processor(

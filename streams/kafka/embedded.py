@@ -259,6 +259,9 @@ class EmbeddedKafka:
             str(java),
             f"-Xmx{HEAP_MB}m",
             "-XX:-UsePerfData",
+            # The JVM's second compiler takes a quarter of a core for minutes and makes a broker, which moves bytes, no
+            # cheaper: without it two workers beside it on two cores count 1.2 x as fast.
+            "-XX:TieredStopAtLevel=1",
             "-Djava.awt.headless=true",
             f"-Djava.io.tmpdir={self.directory}/unpacked",
             f"-Dlog4j2.configurationFile={self.directory}/log4j2.properties",

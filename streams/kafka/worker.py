@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from streams.engine.checkpoint import UnreadableError
 from streams.engine.status import HeldReason
-from streams.errors import FestivalError, UnreachableError
+from streams.errors import FailStopError, UnreachableError
 from streams.kafka.counting import Counting
 from streams.kafka.log_reader import LogReader
 from streams.kafka.ownership import Ownership
@@ -57,12 +57,6 @@ class Store(Protocol):
 
     async def generations(self) -> Generations:
         """Return which generation is current; may raise `KafkaError`."""
-
-
-class FailStopError(FestivalError):
-    """A fault in the program: going on could count wrongly."""
-
-    exit_status = 70
 
 
 class BatchSource:
@@ -227,8 +221,11 @@ class Worker:
 
     def fail(self, error: BaseException) -> None:
         """End the worker; only the first reason counts."""
-        if not self.failure.done():
-            self.failure.set_result(error)
+        if self.failure.done():
+            return
+        if isinstance(error, FailStopError):
+            log.error("a fault in the program", exc_info=error)
+        self.failure.set_result(error)
 
     async def _count(self, stream: AsyncIterator[RecordBatch]) -> None:
         """Count batches of one topic; the body of its agent."""
@@ -245,16 +242,8 @@ class Worker:
     def _apply(self, ownership: Ownership, batch: RecordBatch) -> None:
         try:
             ownership.apply(batch)
-        except Exception as error:
-            # Faust would acknowledge the batch and go on with the next one.
-            log.exception("counting failed", extra=_where(batch))
-            where = f"{batch.topic}[{batch.partition}] offsets {batch.start} to {batch.next_offset - 1}"
-            failure = FailStopError(
-                f"counting {where} failed ({error!r}). Nothing of it is committed: start the worker again, and if it "
-                f"fails there once more, report it with the log."
-            )
-            failure.__cause__ = error
-            self.fail(failure)
+        except Exception as error:  # noqa: BLE001 - Faust would acknowledge the batch and go on with the next one
+            self.fail(error)
 
     async def _revoked(self, app: Any, revoked: set[TP], **_: object) -> None:  # noqa: ANN401, ARG002 - Faust's signal
         """Suspend everything: a rebalance takes all partitions back, and may deal the same ones again."""
@@ -330,11 +319,3 @@ def _by_number(assigned: Iterable[TP], sources: Mapping[str, str]) -> dict[int, 
             numbers[tp.partition].add(sources[tp.topic])
     return dict(numbers)
 
-
-def _where(batch: RecordBatch) -> dict[str, object]:
-    return {
-        "topic": batch.topic,
-        "partition": batch.partition,
-        "start": batch.start,
-        "next_offset": batch.next_offset,
-    }

@@ -12,7 +12,15 @@ from streams.domain.declarations import FingerprintError
 from streams.domain.pages import PageKey, cursor_key, decode_cursor, fingerprint_key
 from streams.engine.batch import RecordBatch
 from streams.engine.checkpoint import Checkpoint, Restored, UnreadableError
-from streams.engine.processor import SEEN_LIMIT_BYTES, HoleError, PartitionProcessor, restore_processor
+from streams.engine.processor import (
+    SEEN_LIMIT_BYTES,
+    WAITING_LIMIT_BATCHES,
+    WAITING_LIMIT_RECORDS,
+    HoleError,
+    PartitionProcessor,
+    restore_processor,
+)
+from streams.errors import FailStopError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +98,39 @@ def test_a_batch_below_the_position_is_dropped_and_one_across_it_is_trimmed() ->
     assert processor.positions == {"orders": 13}
 
 
+def test_small_batches_are_counted_together_when_there_are_enough_or_someone_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processor = started()
+    calls: list[int] = []
+    apply = processor.ledger.apply
+
+    def told(topic: str, values: Sequence[bytes | None], times: Sequence[int]) -> object:
+        calls.append(len(values))
+        return apply(topic, values, times)
+
+    monkeypatch.setattr(processor.ledger, "apply", told)
+    for number in range(WAITING_LIMIT_BATCHES - 1):
+        processor.apply(batch(10 + number, orders(str(number))))
+    assert calls == []
+    assert processor.positions == {"orders": 9 + WAITING_LIMIT_BATCHES}
+    processor.apply(batch(9 + WAITING_LIMIT_BATCHES, orders("last")))
+    assert calls == [WAITING_LIMIT_BATCHES]
+    processor.apply(batch(10 + WAITING_LIMIT_BATCHES, orders(*map(str, range(100, 100 + WAITING_LIMIT_RECORDS)))))
+    assert calls == [WAITING_LIMIT_BATCHES, WAITING_LIMIT_RECORDS]
+    processor.apply(batch(10 + WAITING_LIMIT_BATCHES + WAITING_LIMIT_RECORDS, [b"{"]))
+    assert len(cut(processor).rejected) == 1
+    assert counted(processor) == WAITING_LIMIT_BATCHES + WAITING_LIMIT_RECORDS
+
+
+def test_a_fault_while_counting_says_where_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    processor = started()
+    monkeypatch.setattr(processor.ledger, "apply", lambda *_: 1 // 0)
+    processor.apply(batch(10, orders("a", "b")))
+    with pytest.raises(FailStopError, match=r"orders\[3\] offsets 10 to 11 failed \(ZeroDiv.*start the worker"):
+        processor.cut()
+
+
 def test_a_batch_without_records_moves_the_position() -> None:
     processor = started()
     cut(processor)
@@ -137,6 +178,7 @@ def test_a_checkpoint_holds_the_pages_that_changed_and_no_others() -> None:
 def test_a_rejected_record_keeps_its_key_and_bytes_and_says_where_it_came_from() -> None:
     processor = started()
     processor.apply(batch(10, [b"{", *orders("a")], keys=[b"key", None]))
+    assert processor.rejected["orders"] == {"not_json": 1}
     assert processor.pending_rejected_bytes == 4
     (record,) = cut(processor).rejected
     assert (record.topic, record.key, record.value) == ("orders.rejected", b"key", b"{")

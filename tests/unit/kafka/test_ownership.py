@@ -15,8 +15,10 @@ from streams.engine.batch import RecordBatch
 from streams.engine.checkpoint import OutcomeUnknownError
 from streams.engine.clock import ManualClock
 from streams.engine.memory import MemoryLedgerStore
+from streams.engine.processor import WAITING_LIMIT_RECORDS
 from streams.engine.status import HeldReason, PartitionState, WorkerStatus
 from streams.engine.steps import Step, crash_at
+from streams.errors import FailStopError
 from streams.kafka import ownership as module
 from streams.kafka.counting import Counting
 from streams.kafka.ownership import Ownership
@@ -338,9 +340,28 @@ async def test_a_fault_in_the_program_leaves_nothing_of_its_batch_behind(monkeyp
         raise ZeroDivisionError
 
     monkeypatch.setattr(processor.ledger, "apply", fail)
-    with pytest.raises(ZeroDivisionError):
-        bench.apply(5, 1)
+    with pytest.raises(FailStopError):
+        bench.apply(5, WAITING_LIMIT_RECORDS)
     await bench.ownership.close()
+    assert bench.committed()["orders"] == 0
+    assert bench.store.commits == 1
+
+
+async def test_a_fault_found_by_a_checkpoint_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few records wait for it to be counted."""
+    bench = Bench()
+    await bench.start()
+    processor = bench.ownership.processor
+    assert processor is not None
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(processor.ledger, "apply", fail)
+    bench.apply(0, 5)
+    await bench.ownership.close()
+    assert isinstance(bench.failures[0], FailStopError)
+    assert "orders[3] offsets 0 to 4" in str(bench.failures[0])
     assert bench.committed()["orders"] == 0
     assert bench.store.commits == 1
 
@@ -363,9 +384,9 @@ async def test_many_rejected_records_force_a_checkpoint(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "REJECTED_LIMIT_BYTES", 10)
     bench = Bench()
     await bench.start()
-    bench.apply(0, 1, value=b"not JSON at all")
+    bench.apply(0, WAITING_LIMIT_RECORDS, value=b"not JSON at all")
     await until(lambda: bench.store.commits == 2)
-    assert [record.value for record in bench.store.rejected] == [b"not JSON at all"]
+    assert [record.value for record in bench.store.rejected] == [b"not JSON at all"] * WAITING_LIMIT_RECORDS
     await bench.ownership.close()
 
 

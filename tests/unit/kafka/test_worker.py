@@ -15,11 +15,12 @@ from streams.engine.batch import RecordBatch
 from streams.engine.checkpoint import UnreadableError
 from streams.engine.clock import ManualClock
 from streams.engine.memory import MemoryLedgerStore
+from streams.engine.processor import WAITING_LIMIT_RECORDS
 from streams.engine.status import HeldReason, PartitionState, WorkerStatus
-from streams.errors import UnreachableError
+from streams.errors import FailStopError, UnreachableError
 from streams.kafka.generations import Generations
 from streams.kafka.transport import LogRange
-from streams.kafka.worker import FailStopError, Worker
+from streams.kafka.worker import Worker
 from streams.settings import Settings
 from tests.unit.domain.samples import START_MS, declarations, encode, order
 from tests.unit.kafka.test_ownership import until
@@ -216,10 +217,10 @@ async def test_a_fault_while_counting_ends_the_worker_with_a_sentence(
         raise ZeroDivisionError
 
     monkeypatch.setattr(processor.ledger, "apply", fail)
-    await bench.count(0, 0, 3)
+    await bench.count(0, 0, WAITING_LIMIT_RECORDS)
     failure = bench.worker.failure.result()
     assert isinstance(failure, FailStopError)
-    assert "orders[0] offsets 0 to 2" in str(failure)
+    assert f"orders[0] offsets 0 to {WAITING_LIMIT_RECORDS - 1}" in str(failure)
     await bench.worker.stop()
 
 

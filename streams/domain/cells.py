@@ -9,8 +9,8 @@ they were first seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import compress
-from typing import TYPE_CHECKING, Any
+from itertools import chain, compress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,13 @@ def places_of(window: Window, offsets_ms: Ints) -> Places | None:
     return Places(pages, (offsets_ms - pages * PAGE_MS[window]) // WINDOW_MS[window])
 
 
+class _Content(NamedTuple):
+    """What stands in a page: its groups as it names them, and the first row of each."""
+
+    keys: list[tuple[str, ...]]
+    bases: list[int]
+
+
 class CellTable:
     """Cells of one rollup. Deterministic: equal folds in equal order give equal pages."""
 
@@ -68,7 +75,7 @@ class CellTable:
         self._keys: list[tuple[str, ...]] = []
         """The groups as a page names them: without the parts that the rollup does not have."""
         self._base_of = np.full((1, self._windows), _UNKNOWN, dtype=np.int64)
-        self._blocks: dict[int, list[tuple[int, int]]] = {}
+        self._contents: dict[int, _Content] = {}
         self._restored: dict[int, Page] = {}
         """Pages as they were written, into which no event has fallen since."""
         self._rows = 0
@@ -76,6 +83,8 @@ class CellTable:
         self._high: Ints | None = None
         self._ceiling = 0
         self._is_changed = np.zeros(self._windows, dtype=np.bool_)
+        """By page."""
+        self._has_changed = False
 
     # -- folding -----------------------------------------------------------------------------------------------
 
@@ -101,6 +110,7 @@ class CellTable:
         for measure, added in sums.items():
             np.add.at(self._low[measure], rows, added)
         self._is_changed[groups // GROUPS_PER_PAGE if places is None else places.pages] = True
+        self._has_changed = True
 
     def _groups_of(self, values: Coded | None, currencies: Coded | None, count: int) -> Ints:
         values = values or Coded(np.zeros(count, dtype=np.int64), [_NO_VALUE])
@@ -171,7 +181,9 @@ class CellTable:
         page = group // GROUPS_PER_PAGE if self._is_paged_by_group else window
         self._is_changed = _grown(self._is_changed, 0, page + 1, fill=False)
         self._base_of[group, window] = base
-        self._blocks.setdefault(page, []).append((group, base))
+        content = self._contents.setdefault(page, _Content([], []))
+        content.keys.append(self._keys[group])
+        content.bases.append(base)
 
     def _make_room(self, count: int) -> None:
         """Carry into the high parts before `count` more events could lift a low part beyond 64 bits."""
@@ -188,20 +200,22 @@ class CellTable:
 
     def take_changed(self) -> Iterator[tuple[int, Page]]:
         """Yield number and content of each page changed since the last call."""
-        changed = np.flatnonzero(self._is_changed).tolist()
-        self._is_changed[:] = False
-        yield from self._read(changed)
+        if self._has_changed:
+            changed = np.flatnonzero(self._is_changed).tolist()
+            self._is_changed[:] = False
+            self._has_changed = False
+            yield from self._read(changed)
 
     def pages(self) -> Iterator[tuple[int, Page]]:
         """Yield number and content of every page."""
-        found = {**self._restored, **dict(self._read(list(self._blocks)))}
+        found = {**self._restored, **dict(self._read(list(self._contents)))}
         for number in sorted(found):
             yield number, found[number]
 
     def _read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Page]]:
         """Yield number and content of pages, their cells taken with one look-up for all."""
-        blocks = [self._blocks[number] for number in numbers]
-        bases = np.array([base for page in blocks for _, base in page], dtype=np.int64)
+        contents = [self._contents[number] for number in numbers]
+        bases = np.array(list(chain.from_iterable([content.bases for content in contents])), dtype=np.int64)
         rows = (bases[:, None] + np.arange(self._slots)).ravel()
         low = self._low[:, rows]
         # A cell has one representation, whenever the carry happened, so equal ledgers write equal bytes.
@@ -209,18 +223,17 @@ class CellTable:
         low &= _LOW_LIMIT - 1
         is_high = bool(high.any())
         end = 0
-        for number, page in zip(numbers, blocks, strict=True):
-            start, end = end, end + len(page) * self._slots
+        for number, content in zip(numbers, contents, strict=True):
+            start, end = end, end + len(content.keys) * self._slots
+            has_high = is_high and bool(high[:, start:end].any())
             yield (
                 number,
                 Page(
-                    groups=tuple([self._keys[group] for group, _ in page]),
+                    groups=tuple(content.keys),
                     slots=self._slots,
                     measures=len(self.rollup.measures),
-                    low=low[:, start:end].astype("<i8", copy=False).tobytes(),
-                    high=high[:, start:end].astype("<i8", copy=False).tobytes()
-                    if is_high and high[:, start:end].any()
-                    else None,
+                    low=_little_endian(low[:, start:end]),
+                    high=_little_endian(high[:, start:end]) if has_high else None,
                 ),
             )
 
@@ -265,6 +278,10 @@ class CellTable:
         value = parts.pop(0) if self.rollup.dimension is not None else _NO_VALUE
         currency = parts.pop(0) if self.rollup.currency is not None else _NO_VALUE
         return self._add_group(self._value_code(value), self._currency_code(currency))
+
+
+def _little_endian(cells: Ints) -> bytes:
+    return cells.astype("<i8", copy=False).tobytes()
 
 
 def _in_order(numbers: Ints) -> list[int]:

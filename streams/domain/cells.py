@@ -21,7 +21,7 @@ from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, PAGE_MS, WINDOW_MS, R
 from streams.domain.texts import Coded, Ints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 FOLD_LIMIT_EVENTS = (1 << HIGH_SHIFT) // MONEY_LIMIT_MINOR
 """Events in one fold, so that what it adds to one cell stays below 2^62: 461,168."""
@@ -115,8 +115,8 @@ class CellTable:
     def _groups_of(self, values: Coded | None, currencies: Coded | None, count: int) -> Ints:
         values = values or Coded(np.zeros(count, dtype=np.int64), [_NO_VALUE])
         currencies = currencies or Coded(np.zeros(count, dtype=np.int64), [_NO_VALUE])
-        own_values = np.array([self._value_code(text) for text in values.texts], dtype=np.int64)
-        own_currencies = np.array([self._currency_code(text) for text in currencies.texts], dtype=np.int64)
+        own_values = _codes_of(values.texts, self._values, self._value_code)
+        own_currencies = _codes_of(currencies.texts, self._currencies, self._currency_code)
         codes = values.codes
         if len(currencies.texts) > 1:
             codes = codes * len(currencies.texts) + currencies.codes
@@ -278,6 +278,13 @@ class CellTable:
         value = parts.pop(0) if self.rollup.dimension is not None else _NO_VALUE
         currency = parts.pop(0) if self.rollup.currency is not None else _NO_VALUE
         return self._add_group(self._value_code(value), self._currency_code(currency))
+
+
+def _codes_of(texts: Sequence[str], known: Mapping[str, int], code_of: Callable[[str], int]) -> Ints:
+    """Return the codes of texts; only one that is not `known` is asked for."""
+    codes = list(map(known.get, texts))
+    found = codes if None not in codes else [code_of(t) if c is None else c for c, t in zip(codes, texts, strict=True)]
+    return np.array(found, dtype=np.int64)
 
 
 def _little_endian(cells: Ints) -> bytes:

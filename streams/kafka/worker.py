@@ -318,4 +318,3 @@ def _by_number(assigned: Iterable[TP], sources: Mapping[str, str]) -> dict[int, 
         if tp.topic in sources:
             numbers[tp.partition].add(sources[tp.topic])
     return dict(numbers)
-

@@ -1,4 +1,7 @@
-"""Workers on real Kafka that are killed, stopped, joined by others: the committed cells are exact afterwards."""
+"""Workers on real Kafka that are killed, stopped, joined by others: the committed cells are exact afterwards.
+
+Mostly long: tests/acceptance/test_faults.py meets the same faults with the replay and the audit in every run.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ async def _exact(settings: Settings, load: w.Load) -> None:
     assert rejected > 0
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kills", [3, 10])
 async def test_a_worker_killed_under_load_counts_every_event_once(
     kafka: str, prefix: str, tmp_path: Path, kills: int
 ) -> None:
@@ -58,6 +62,7 @@ async def test_a_worker_killed_under_load_counts_every_event_once(
         assert worker.stop() == 0
 
 
+@pytest.mark.long
 async def test_workers_that_join_leave_and_die_share_the_count(kafka: str, prefix: str, tmp_path: Path) -> None:
     """One, two, three workers; one leaves in order, one is killed for good."""
     settings = await w.prepare(kafka, prefix, tmp_path)
@@ -81,6 +86,7 @@ async def test_workers_that_join_leave_and_die_share_the_count(kafka: str, prefi
         await _exact(settings, load)
 
 
+@pytest.mark.long
 async def test_a_worker_that_stood_still_is_fenced_and_takes_part_again(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
@@ -130,6 +136,7 @@ async def test_a_worker_that_ends_in_order_commits_what_it_counted(kafka: str, p
         assert "position" not in worker.log(), "no hole was met"
 
 
+@pytest.mark.long
 async def test_a_worker_that_crashes_at_any_step_of_a_checkpoint_counts_every_event_once(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
@@ -151,7 +158,8 @@ async def test_a_worker_that_crashes_at_any_step_of_a_checkpoint_counts_every_ev
         await _exact(settings, load)
 
 
-@pytest.mark.parametrize("is_killed", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("is_killed", [True, False])
 async def test_a_broker_that_goes_away_under_load_costs_no_event(
     prefix: str, tmp_path: Path, *, is_killed: bool
 ) -> None:

@@ -22,13 +22,13 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from streams.domain.declarations import Declarations, FingerprintError
 from streams.engine.clock import SystemClock
 from streams.engine.status import WorkerStatus
-from streams.errors import FailStopError, FestivalError, UnreachableError, UsageError
+from streams.errors import FestivalError, UnreachableError, UsageError
 from streams.festivals import load_festivals
 from streams.kafka.claim import claim_name
 from streams.kafka.store import KafkaLedgerStore
 from streams.kafka.topics import check_topics
 from streams.kafka.transport import GROUP, BatchApp, ConsumerOnly, NoTables
-from streams.kafka.worker import Worker
+from streams.kafka.worker import FailStopError, Worker
 from streams.native import IS_BUILT
 
 if TYPE_CHECKING:

@@ -28,9 +28,3 @@ class UnreachableError(FestivalError):
     """Something needed is not reachable: the broker, the network."""
 
     exit_status = 3
-
-
-class FailStopError(FestivalError):
-    """A fault in the program: going on could count wrongly."""
-
-    exit_status = 70

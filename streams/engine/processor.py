@@ -27,7 +27,6 @@ from streams.domain.pages import (
 )
 from streams.engine.batch import joined
 from streams.engine.checkpoint import Checkpoint, RejectedRecord, Restored, UnreadableError
-from streams.errors import FailStopError
 
 if TYPE_CHECKING:
     from streams.domain.declarations import Declarations
@@ -51,6 +50,14 @@ class HoleError(Exception):
         """Name where counting must go on (`expected`) and where the batch starts (`found`)."""
         super().__init__(f"{topic}[{partition}]: expected offset {expected}, the batch starts at {found}")
         self.topic, self.partition, self.expected, self.found = topic, partition, expected, found
+
+
+class CountingError(Exception):
+    """A fault in the program, met while counting: the ledger is not to be used any more."""
+
+    def __init__(self, batch: RecordBatch) -> None:
+        """Name the records; the fault itself is the cause."""
+        super().__init__(f"{batch.topic}[{batch.partition}] offsets {batch.start} to {batch.next_offset - 1}")
 
 
 class PartitionProcessor:
@@ -77,7 +84,7 @@ class PartitionProcessor:
 
     @property
     def ledger(self) -> Ledger:
-        """Return the ledger, with everything in it that was taken. Raises `FailStopError`."""
+        """Return the ledger, with everything in it that was taken. Raises `CountingError`."""
         for topic in self._waiting:
             self._count(topic)
         return self._ledger
@@ -101,8 +108,8 @@ class PartitionProcessor:
     def apply(self, batch: RecordBatch) -> None:
         """Take a batch, to be counted with the next ones: what lies below the position was taken before and is dropped.
 
-        Raises `HoleError` if the batch starts above the position; nothing of it is taken then. Raises `FailStopError`
-        where counting fails: the ledger is not to be used any more.
+        Raises `HoleError` if the batch starts above the position; nothing of it is taken then. Raises `CountingError`
+        where counting fails.
         """
         assert batch.partition == self.partition
         position = self.positions[batch.topic]
@@ -131,11 +138,7 @@ class PartitionProcessor:
             for index, rejection in self._ledger.apply(topic, batch.values, batch.record_times_ms):
                 self._set_aside(batch, index, rejection)
         except Exception as error:
-            where = f"{topic}[{self.partition}] offsets {batch.start} to {batch.next_offset - 1}"
-            raise FailStopError(
-                f"counting {where} failed ({error!r}). Nothing of it is committed: start the worker again, and if it "
-                f"fails there once more, report it with the log."
-            ) from error
+            raise CountingError(batch) from error
 
     def cut(self, *, tells_group: bool = True) -> Checkpoint | None:
         """Return everything that changed since the last cut, as one checkpoint; None if nothing did.

@@ -15,8 +15,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.engine.checkpoint import UnreadableError
+from streams.engine.processor import CountingError
 from streams.engine.status import HeldReason
-from streams.errors import FailStopError, UnreachableError
+from streams.errors import FestivalError, UnreachableError
 from streams.kafka.counting import Counting
 from streams.kafka.log_reader import LogReader
 from streams.kafka.ownership import Ownership
@@ -57,6 +58,12 @@ class Store(Protocol):
 
     async def generations(self) -> Generations:
         """Return which generation is current; may raise `KafkaError`."""
+
+
+class FailStopError(FestivalError):
+    """A fault in the program: going on could count wrongly."""
+
+    exit_status = 70
 
 
 class BatchSource:
@@ -223,8 +230,12 @@ class Worker:
         """End the worker; only the first reason counts."""
         if self.failure.done():
             return
-        if isinstance(error, FailStopError):
-            log.error("a fault in the program", exc_info=error)
+        if isinstance(error, CountingError):
+            log.error("counting failed", exc_info=error)
+            error = FailStopError(
+                f"counting {error} failed ({error.__cause__!r}). Nothing of it is committed: start the worker again, "
+                "and if it fails there once more, report it with the log."
+            )
         self.failure.set_result(error)
 
     async def _count(self, stream: AsyncIterator[RecordBatch]) -> None:

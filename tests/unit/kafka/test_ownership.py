@@ -15,10 +15,9 @@ from streams.engine.batch import RecordBatch
 from streams.engine.checkpoint import OutcomeUnknownError
 from streams.engine.clock import ManualClock
 from streams.engine.memory import MemoryLedgerStore
-from streams.engine.processor import WAITING_LIMIT_RECORDS
+from streams.engine.processor import WAITING_LIMIT_RECORDS, CountingError
 from streams.engine.status import HeldReason, PartitionState, WorkerStatus
 from streams.engine.steps import Step, crash_at
-from streams.errors import FailStopError
 from streams.kafka import ownership as module
 from streams.kafka.counting import Counting
 from streams.kafka.ownership import Ownership
@@ -340,7 +339,7 @@ async def test_a_fault_in_the_program_leaves_nothing_of_its_batch_behind(monkeyp
         raise ZeroDivisionError
 
     monkeypatch.setattr(processor.ledger, "apply", fail)
-    with pytest.raises(FailStopError):
+    with pytest.raises(CountingError):
         bench.apply(5, WAITING_LIMIT_RECORDS)
     await bench.ownership.close()
     assert bench.committed()["orders"] == 0
@@ -360,7 +359,7 @@ async def test_a_fault_found_by_a_checkpoint_ends_the_worker(monkeypatch: pytest
     monkeypatch.setattr(processor.ledger, "apply", fail)
     bench.apply(0, 5)
     await bench.ownership.close()
-    assert isinstance(bench.failures[0], FailStopError)
+    assert isinstance(bench.failures[0], CountingError)
     assert "orders[3] offsets 0 to 4" in str(bench.failures[0])
     assert bench.committed()["orders"] == 0
     assert bench.store.commits == 1

@@ -17,10 +17,10 @@ from streams.engine.clock import ManualClock
 from streams.engine.memory import MemoryLedgerStore
 from streams.engine.processor import WAITING_LIMIT_RECORDS
 from streams.engine.status import HeldReason, PartitionState, WorkerStatus
-from streams.errors import FailStopError, UnreachableError
+from streams.errors import UnreachableError
 from streams.kafka.generations import Generations
 from streams.kafka.transport import LogRange
-from streams.kafka.worker import Worker
+from streams.kafka.worker import FailStopError, Worker
 from streams.settings import Settings
 from tests.unit.domain.samples import START_MS, declarations, encode, order
 from tests.unit.kafka.test_ownership import until
@@ -220,7 +220,7 @@ async def test_a_fault_while_counting_ends_the_worker_with_a_sentence(
     await bench.count(0, 0, WAITING_LIMIT_RECORDS)
     failure = bench.worker.failure.result()
     assert isinstance(failure, FailStopError)
-    assert f"orders[0] offsets 0 to {WAITING_LIMIT_RECORDS - 1}" in str(failure)
+    assert f"orders[0] offsets 0 to {WAITING_LIMIT_RECORDS - 1} failed (ZeroDivisionError" in str(failure)
     await bench.worker.stop()
 
 

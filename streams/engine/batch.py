@@ -86,8 +86,6 @@ def _joined_offsets(parts: Sequence[Sequence[int]]) -> Sequence[int]:
 
 
 def _joined_values(parts: Sequence[Sequence[bytes | None]]) -> Sequence[bytes | None]:
-    if IS_BUILT:
-        places = [part for part in parts if isinstance(part, Values)]
-        if len(places) == len(parts):
-            return Values.joined(places)
+    if IS_BUILT and all(isinstance(part, Values) for part in parts):
+        return Values.joined(parts)
     return [value for part in parts for value in part]

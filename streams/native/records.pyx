@@ -47,7 +47,7 @@ cdef class Values:
 
     @staticmethod
     def joined(parts):
-        """Return several sequences one after the other."""
+        """Return several sequences one after the other; raises `TypeError` where one is no `Values`."""
         cdef Values part
         cdef Py_ssize_t first = 0
         cdef Values made = Values(sum([len(part) for part in parts]))

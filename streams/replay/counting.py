@@ -51,6 +51,11 @@ class Acknowledged:
     """Of all its records, as the topic's LogAppendTime gave it."""
 
 
+def _add(sums: Int64s, rows: Int64s, columns: Int64s, amounts: Int64s) -> None:
+    """Add amounts at places of a table; by one index, which numpy adds at several times as fast as by two."""
+    np.add.at(sums.reshape(-1), rows * sums.shape[1] + columns, amounts)
+
+
 class _Cells:
     """Sums of one festival: by currency and merchant, market or method, and by minute."""
 
@@ -86,8 +91,8 @@ class _Cells:
             for position, chosen in enumerate((placed, cancelled)):
                 np.add.at(counts[position], index[chosen], 1)
             for position, amounts in ((_GROSS, events.amounts), (_COUPONS, events.coupons), (_CREDITS, events.credits)):
-                np.add.at(money[position], (events.currencies[placed], index[placed]), amounts[placed])
-            np.add.at(money[_CANCELLED_NET], (events.currencies[cancelled], index[cancelled]), net[cancelled])
+                _add(money[position], events.currencies[placed], index[placed], amounts[placed])
+            _add(money[_CANCELLED_NET], events.currencies[cancelled], index[cancelled], net[cancelled])
         self._add_minutes(0, events, placed)
 
     def add_payments(self, events: Events, rows: Int64s) -> None:
@@ -100,7 +105,7 @@ class _Cells:
             index, money = indices[dimension], self.payment_money[dimension]
             for position, chosen in enumerate((captured, rows[is_failed], refunded)):
                 np.add.at(counts[position], index[chosen], 1)
-                np.add.at(money[position], (events.currencies[chosen], index[chosen]), events.amounts[chosen])
+                _add(money[position], events.currencies[chosen], index[chosen], events.amounts[chosen])
         for position, chosen, amounts in (
             (0, captured, events.payer_amounts),
             (1, refunded, events.payer_amounts),
@@ -114,7 +119,7 @@ class _Cells:
     def _add_minutes(self, position: int, events: Events, rows: Int64s) -> None:
         minutes = (events.ordered_ms[rows] - self.festival.start_ms) // MINUTE_MS
         np.add.at(self.minute_counts[position], minutes, 1)
-        np.add.at(self.minute_money[position], (events.currencies[rows], minutes), events.amounts[rows])
+        _add(self.minute_money[position], events.currencies[rows], minutes, events.amounts[rows])
 
     def document(self, currencies: Sequence[str]) -> dict[str, Any]:
         """Return the festival's part of a tally."""

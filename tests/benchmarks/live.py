@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.engine.clock import SystemClock
 from streams.festivals import load_festivals
-from streams.replay.load import DEFAULT_SHAPE, festival_load
+from streams.replay.load import DEFAULT_SHAPE, ORDERS_LIMIT, festival_load
 from streams.replay.sender import STEP_ORDERS, TICK_MS, Sender, Sending
 from tests.benchmarks.catch_up import DEADLINE_SECONDS, Positions, start_worker, workers
 from tests.benchmarks.measures import percentile
@@ -39,12 +39,12 @@ class SteadySender(Sender):
     def __init__(self, bench: Bench, per_second: int, seed: int, shares: Mapping[str, Decimal] | None = None) -> None:
         """Prepare a day of so many orders that its mean is `per_second`; `seed` keeps their ids apart from other runs'.
 
-        Sent from the day's noon on, so that time in the festival passes about as fast as on the clock. `shares` are
-        those of a load, by name.
+        Sent from the day's noon on, so that time in the festival passes about as fast as on the clock; faster where a
+        day of that rate has more orders than a load can. `shares` are those of a load, by name.
         """
         clock = SystemClock()
         festivals = load_festivals()
-        orders, count = per_second * DAY_SECONDS, bench.partitions
+        orders, count = min(per_second * DAY_SECONDS, ORDERS_LIMIT), bench.partitions
         load = festival_load(
             festivals[DEFAULT_SHAPE],
             clock.now_ms(),

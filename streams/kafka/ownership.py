@@ -21,6 +21,7 @@ from streams.domain.pages import cursor_key, decode_cursor
 from streams.engine.checkpoint import FencedError, OutcomeUnknownError, UnreadableError
 from streams.engine.processor import HoleError, PartitionProcessor, restore_processor
 from streams.engine.status import HeldReason
+from streams.kafka.clients import is_permanent
 from streams.kafka.first_rejections import tell_first
 from streams.kafka.source import ADVICE, HeldError, check_position
 
@@ -46,6 +47,8 @@ DELAY_SAMPLES = 8
 """Record times looked at per batch for the delay: a batch of a catch-up spans minutes."""
 GROUP_OFFSETS_MS = 5_000
 """Between two checkpoints that carry the group's offsets, which cost as much as everything else in one."""
+AWAY = "Kafka is away, or a checkpoint may or may not be committed"
+NOT_ALLOWED = "the broker does not allow it (`festival check` names the right that is missing, it is tried again)"
 FENCED_SESSIONS = 1.5
 """Session timeouts to wait after a fence: if the group had dealt the partition anew, it would have told us by then."""
 
@@ -178,7 +181,7 @@ class Ownership:
                 self._fail("fenced by a newer owner", error)
                 await self._pause(self.counting.session_timeout_ms * FENCED_SESSIONS / 1000)
             except (OutcomeUnknownError, KafkaError, OSError) as error:
-                self._fail("Kafka is away, or a checkpoint may or may not be committed", error)
+                self._fail(NOT_ALLOWED if is_permanent(error) else AWAY, error)
                 await self._pause(min(RETRY_SECONDS * 2**self._attempts, RETRY_LIMIT_SECONDS))
                 self._attempts += 1
             except (HeldError, UnreadableError) as error:

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from aiokafka.errors import CorruptRecordException, KafkaConnectionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaConnectionError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 
 from streams.domain.declarations import FingerprintError
 from streams.domain.pages import cursor_key, decode_cursor
@@ -443,4 +448,24 @@ async def test_a_final_checkpoint_that_takes_too_long_is_given_up(monkeypatch: p
     monkeypatch.undo()
     await bench.start()
     assert bench.source.releases[-1]["orders"] == 0
+    await bench.ownership.close()
+
+
+async def test_what_the_broker_does_not_allow_is_said_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rights may come back without a restart; nobody should have to guess which one went."""
+    bench = Bench()
+    fence = bench.store.fence
+    errors = [TopicAuthorizationFailedError("festival.ledger")]
+
+    async def refuse_once(partition: int, generation: str) -> object:
+        if errors:
+            raise errors.pop()
+        return await fence(partition, generation)
+
+    monkeypatch.setattr(bench.store, "fence", refuse_once)
+    await bench.start()
+    assert "the broker does not allow it (`festival check` names" in caplog.text
+    assert "festival.ledger" in caplog.text
     await bench.ownership.close()

@@ -239,6 +239,16 @@ class Renderer:
                 parts[given] += np.array([template % a for a in amounts[given].tolist()], dtype=object)
         return parts.tolist()
 
+    def _sold(self, events: Events, at: Int64s) -> tuple[list[bytes] | list[int], ...]:
+        """Return what stands at the end of each order event, a column each."""
+        return (
+            self._order_merchants[events.merchants[at]].tolist(),
+            self._markets[events.markets[at]].tolist(),
+            self._currencies[events.currencies[at]].tolist(),
+            events.amounts[at].tolist(),
+            self._discounts(events, at),
+        )
+
     def _placed(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
         template = (
             b'{"type":"order_placed","event_id":"p%b","ts":%d,"order_id":"%b",%b,%b,%b,'
@@ -248,11 +258,7 @@ class Renderer:
             orders,
             events.event_times_ms[at].tolist(),
             orders,
-            self._order_merchants[events.merchants[at]].tolist(),
-            self._markets[events.markets[at]].tolist(),
-            self._currencies[events.currencies[at]].tolist(),
-            events.amounts[at].tolist(),
-            self._discounts(events, at),
+            *self._sold(events, at),
             (events.numbers[at] * 7919 % 10_000_019).tolist(),
             strict=True,
         )
@@ -268,11 +274,7 @@ class Renderer:
             events.event_times_ms[at].tolist(),
             events.ordered_ms[at].tolist(),
             orders,
-            self._order_merchants[events.merchants[at]].tolist(),
-            self._markets[events.markets[at]].tolist(),
-            self._currencies[events.currencies[at]].tolist(),
-            events.amounts[at].tolist(),
-            self._discounts(events, at),
+            *self._sold(events, at),
             strict=True,
         )
         return [template % row for row in rows]

@@ -167,23 +167,25 @@ class CellTable:
         blocks = groups if places is None else groups * self._windows + places.pages
         rows: Ints = self._base_of.ravel()[blocks]
         if rows.min() == _UNKNOWN:
-            for block in _in_order(blocks[rows == _UNKNOWN]):
-                self._add_block(*divmod(block, self._windows))
+            self._add_blocks(np.array(_in_order(blocks[rows == _UNKNOWN]), dtype=np.int64))
             rows = self._base_of.ravel()[blocks]
         return rows if places is None else rows + places.slots
 
-    def _add_block(self, group: int, window: int) -> None:
-        """Give a group the rows of one page."""
-        base, self._rows = self._rows, self._rows + self._slots
+    def _add_blocks(self, blocks: Ints) -> None:
+        """Give each group the rows of one page; a block is `group * windows + window`, and none is known yet."""
+        groups, windows = np.divmod(blocks, self._windows)
+        bases = self._rows + self._slots * np.arange(len(blocks))
+        self._base_of[groups, windows] = bases
+        self._rows += self._slots * len(blocks)
         self._low = _grown(self._low, 1, self._rows, fill=0)
         if self._high is not None:
             self._high = _grown(self._high, 1, self._low.shape[1], fill=0)
-        page = group // GROUPS_PER_PAGE if self._is_paged_by_group else window
-        self._is_changed = _grown(self._is_changed, 0, page + 1, fill=False)
-        self._base_of[group, window] = base
-        content = self._contents.setdefault(page, _Content([], []))
-        content.keys.append(self._keys[group])
-        content.bases.append(base)
+        pages = groups // GROUPS_PER_PAGE if self._is_paged_by_group else windows
+        self._is_changed = _grown(self._is_changed, 0, int(pages.max()) + 1, fill=False)
+        for group, page, base in zip(groups.tolist(), pages.tolist(), bases.tolist(), strict=True):
+            content = self._contents.setdefault(page, _Content([], []))
+            content.keys.append(self._keys[group])
+            content.bases.append(base)
 
     def _make_room(self, count: int) -> None:
         """Carry into the high parts before `count` more events could lift a low part beyond 64 bits."""
@@ -265,13 +267,11 @@ class CellTable:
         low, high = page.cells(), page.high_cells()
         if high is not None and self._high is None:
             self._high = np.zeros_like(self._low)
-        for position, group in enumerate(groups):
-            self._add_block(group, window)
-            base = int(self._base_of[group, window])
-            cells = slice(position * self._slots, (position + 1) * self._slots)
-            self._low[:, base : base + self._slots] = low[:, cells]
-            if high is not None and self._high is not None:
-                self._high[:, base : base + self._slots] = high[:, cells]
+        first = self._rows
+        self._add_blocks(np.array(groups, dtype=np.int64) * self._windows + window)
+        self._low[:, first : self._rows] = low
+        if high is not None and self._high is not None:
+            self._high[:, first : self._rows] = high
 
     def _group_of_key(self, key: tuple[str, ...]) -> int:
         parts = list(key)

@@ -69,6 +69,9 @@ def unpack(topic: str, partition: int, fetched: PartitionRecords) -> list[Record
     the last batch ends at the position after everything fetched, so a fetch of nothing else makes one empty batch.
     Raises aiokafka's `KafkaError` for damaged bytes, and whatever a codec raises; the fetch is then used up.
     """
+    # Its own iterator, which nobody begins, and it hold each other, and with them the fetched bytes: only a collection
+    # of the oldest garbage would free them.
+    fetched._records_iterator = None  # noqa: SLF001
     start = position = fetched.next_fetch_offset
     batches = []
     for batch in _sized(_producers(topic, partition, fetched)):

@@ -47,6 +47,7 @@ def test_the_versions_are_those_that_were_read() -> None:
                 "_isolation_level",
                 "_aborted_producers",
                 "_consume_aborted_up_to",
+                "_records_iterator",
                 "next_fetch_offset",
             ],
         ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import struct
+import weakref
 from typing import Any
 
 import pytest
@@ -217,3 +219,17 @@ def test_a_damaged_batch_is_refused() -> None:
     data[-3] ^= 0xFF
     with pytest.raises(CorruptRecordException):
         unpack("orders", 2, _fetched(bytes(data)))
+
+
+def test_what_was_unpacked_goes_without_a_garbage_collection() -> None:
+    """aiokafka's object and its iterator hold each other: half an hour of fetches would wait for the oldest garbage."""
+    fetched = _fetched(_batch(0, [(0, None, b"value", 1)]))
+    ends = weakref.ref(fetched)
+    gc.disable()
+    try:
+        batches = unpack("orders", 2, fetched)
+        del fetched
+        assert ends() is None
+    finally:
+        gc.enable()
+    assert batches[0].values[0] == b"value"

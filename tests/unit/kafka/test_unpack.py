@@ -222,7 +222,7 @@ def test_a_damaged_batch_is_refused() -> None:
 
 
 def test_what_was_unpacked_goes_without_a_garbage_collection() -> None:
-    """aiokafka's object and its iterator hold each other: half an hour of fetches would wait for the oldest garbage."""
+    """Aiokafka's object and its iterator hold each other: half an hour of fetches would wait for the oldest garbage."""
     fetched = _fetched(_batch(0, [(0, None, b"value", 1)]))
     ends = weakref.ref(fetched)
     gc.disable()

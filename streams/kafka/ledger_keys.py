@@ -16,6 +16,7 @@ class Kind(Enum):
 
 
 GENERATIONS_KEY = b'["generations"]'
+CURSOR_ENDS = b',"cursor"]'
 _KINDS = {b"page": Kind.PAGE, b"cursor": Kind.CURSOR}
 _PARTS = 5
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streams.kafka.generations import Generations, decode
-from streams.kafka.ledger_keys import Kind, parse_key
+from streams.kafka.ledger_keys import CURSOR_ENDS, Kind, parse_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.engine.batch import RecordBatch
 
 log = logging.getLogger("festival.ledger")
@@ -65,12 +67,15 @@ class LedgerView:
         It is shown from the next `show_current` on. Records that are none of ours are skipped, and told once.
         """
         current = self.generations.current
-        for offset, key, value in zip(batch.offsets, batch.keys, batch.values, strict=True):
+        keys = list(batch.keys)
+        for place in _not_overtaken(keys):
+            key = keys[place]
             try:
                 name, kind = parse_key(key)
             except ValueError as error:
-                self._tell(batch.partition, offset, error)
+                self._tell(batch.partition, batch.offsets[place], error)
                 continue
+            value = batch.values[place]
             if kind is Kind.GENERATIONS:
                 self.generations = Generations() if value is None else decode(value)
                 continue
@@ -115,6 +120,22 @@ class LedgerView:
         if partition not in self._told:
             self._told.add(partition)
             log.error("skipped on the ledger", extra={"partition": partition, "offset": offset, "error": str(error)})
+
+
+def _not_overtaken(keys: Sequence[bytes | None]) -> Sequence[int]:
+    """Return the places of the records that decide what a batch leaves behind, in order.
+
+    Who reads half an hour of checkpoints at once need not look at pages that a later checkpoint replaces: of each key
+    the newest record up to the last cursor matters, and the newest one after it, whose cursor is still to come.
+    """
+    newest = dict(zip(keys, range(len(keys)), strict=True))
+    cursors = [place for key, place in newest.items() if key is not None and key.endswith(CURSOR_ENDS)]
+    if len(cursors) > 1:
+        return range(len(keys))  # a recount counts another generation beside this one
+    end = cursors[0] + 1 if cursors else 0
+    whole = dict(zip(keys[:end], range(end), strict=True))
+    begun = dict(zip(keys[end:], range(end, len(keys)), strict=True))
+    return sorted([*whole.values(), *begun.values()])
 
 
 def _number(name: str) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -61,15 +62,18 @@ class _Newest:
     def add(self, batch: RecordBatch) -> None:
         newest = self.pages if batch.topic == LEDGER else self.seen
         own = f'["{self.generation}",'.encode()
-        for offset, key, value in zip(batch.offsets, batch.keys, batch.values, strict=True):
+        # Of each key the newest record: until the log is compacted, most pages are those of checkpoints long overtaken.
+        places = dict(zip(batch.keys, range(len(batch)), strict=True))
+        for key, place in sorted(places.items(), key=itemgetter(1)):
             assert key is not None, "a compacted topic refuses records without a key"
+            value = batch.values[place]
             if key.startswith(own):
                 # Removed first, so that the order is that of the newest write.
                 newest.pop(key, None)
                 if value is not None:
                     newest[key] = value
             else:
-                self._add_foreign(batch, offset, key, value)
+                self._add_foreign(batch, batch.offsets[place], key, value)
 
     def _add_foreign(self, batch: RecordBatch, offset: int, key: bytes, value: bytes | None) -> None:
         others, where = self.others[batch.topic], (batch.topic, key)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Kind(Enum):
@@ -39,3 +43,8 @@ def parse_key(key: bytes | None) -> tuple[str, Kind]:
 def is_generation(name: bytes) -> bool:
     """Return whether `name` is g and a number."""
     return name[:1] == b"g" and name[1:].isdigit()
+
+
+def newest_places(keys: Sequence[bytes | None], start: int, end: int) -> list[int]:
+    """Return, in order, where the newest record of each key stands between two places of a log."""
+    return sorted(dict(zip(keys[start:end], range(start, end), strict=True)).values())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streams.kafka.generations import Generations, decode
-from streams.kafka.ledger_keys import CURSOR_ENDS, Kind, parse_key
+from streams.kafka.ledger_keys import CURSOR_ENDS, Kind, newest_places, parse_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,14 +128,11 @@ def _not_overtaken(keys: Sequence[bytes | None]) -> Sequence[int]:
     Who reads half an hour of checkpoints at once need not look at pages that a later checkpoint replaces: of each key
     the newest record up to the last cursor matters, and the newest one after it, whose cursor is still to come.
     """
-    newest = dict(zip(keys, range(len(keys)), strict=True))
-    cursors = [place for key, place in newest.items() if key is not None and key.endswith(CURSOR_ENDS)]
+    cursors = [place for place in newest_places(keys, 0, len(keys)) if (keys[place] or b"").endswith(CURSOR_ENDS)]
     if len(cursors) > 1:
         return range(len(keys))  # a recount counts another generation beside this one
     end = cursors[0] + 1 if cursors else 0
-    whole = dict(zip(keys[:end], range(end), strict=True))
-    begun = dict(zip(keys[end:], range(end, len(keys)), strict=True))
-    return sorted([*whole.values(), *begun.values()])
+    return newest_places(keys, 0, end) + newest_places(keys, end, len(keys))
 
 
 def _number(name: str) -> int:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +19,7 @@ from aiokafka.structs import TopicPartition
 from streams.domain.pages import decode_cursor
 from streams.engine.checkpoint import Restored, UnreadableError
 from streams.kafka import clients
-from streams.kafka.ledger_keys import Kind, parse_key
+from streams.kafka.ledger_keys import Kind, newest_places, parse_key
 from streams.kafka.log_reader import LogReader
 from streams.kafka.topics import LEDGER, SEEN
 
@@ -63,8 +62,9 @@ class _Newest:
         newest = self.pages if batch.topic == LEDGER else self.seen
         own = f'["{self.generation}",'.encode()
         # Of each key the newest record: until the log is compacted, most pages are those of checkpoints long overtaken.
-        places = dict(zip(batch.keys, range(len(batch)), strict=True))
-        for key, place in sorted(places.items(), key=itemgetter(1)):
+        keys = list(batch.keys)
+        for place in newest_places(keys, 0, len(keys)):
+            key = keys[place]
             assert key is not None, "a compacted topic refuses records without a key"
             value = batch.values[place]
             if key.startswith(own):

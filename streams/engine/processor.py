@@ -58,6 +58,8 @@ class CountingError(Exception):
     def __init__(self, batch: RecordBatch) -> None:
         """Name the records; the fault itself is the cause."""
         super().__init__(f"{batch.topic}[{batch.partition}] offsets {batch.start} to {batch.next_offset - 1}")
+        self.topic, self.partition = batch.topic, batch.partition
+        self.start, self.next_offset = batch.start, batch.next_offset
 
 
 class PartitionProcessor:

@@ -231,11 +231,13 @@ class Worker:
         if self.failure.done():
             return
         if isinstance(error, CountingError):
-            log.error("counting failed", exc_info=error)
-            error = FailStopError(
+            log.error("counting failed", exc_info=error, extra=vars(error))
+            failure = FailStopError(
                 f"counting {error} failed ({error.__cause__!r}). Nothing of it is committed: start the worker again, "
                 "and if it fails there once more, report it with the log."
             )
+            failure.__cause__ = error
+            error = failure
         self.failure.set_result(error)
 
     async def _count(self, stream: AsyncIterator[RecordBatch]) -> None:

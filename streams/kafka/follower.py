@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
+from streams.engine.clock import SystemClock
 from streams.errors import UnreachableError
 from streams.kafka import clients
 from streams.kafka.ledger_view import FollowerDelta, LedgerView
 from streams.kafka.log_reader import LogReader, end_offsets_by_topic
-from streams.kafka.topics import LEDGER
+from streams.kafka.topics import COMPACTION_LAG_MS, LEDGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,8 @@ GATHER_MS = 150
 """The broker holds an answer back for so long: checkpoints of many partitions come with one request, not one each."""
 GATHER_BYTES = 8 * 1024 * 1024
 """And so many: several times as much in memory, unpacked, which is what a follower that lags behind holds at most."""
+STALE_MS = COMPACTION_LAG_MS // 2
+"""So long after it last was at the end a follower may meet checkpoints that compaction has mixed with later ones."""
 POLL_SECONDS = 0.05
 """Between two looks, each of which costs a loop turn."""
 WAIT_SECONDS = 1.0
@@ -49,8 +52,8 @@ OPEN_LIMIT = 10
 class LedgerFollower:
     """Call order: `start`, then `drain` as often as liked and from any thread, `stop`.
 
-    Survives outages of the broker: it goes on where it was. Nothing is handed over before everything that was
-    committed at the start has been read.
+    Survives outages of the broker: it goes on where it was. Nothing is handed over before everything has been read
+    that was committed at the start, or, after it has fallen behind, when that was noticed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,6 +67,9 @@ class LedgerFollower:
         self._positions: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] | None = None
         """What has to be read before anything is handed over, None once it was."""
+        self._clock = SystemClock()
+        self._at_end_ms = 0
+        """When everything had been read the last time."""
         self._ready = asyncio.Event()
         self._failures = 0
 
@@ -155,6 +161,11 @@ class LedgerFollower:
 
     async def _look(self, reader: LogReader, view: LedgerView) -> None:
         batches = await reader.fetch(WAIT_SECONDS)
+        now_ms = self._clock.monotonic_ms()
+        if batches and self._ends is None and now_ms - self._at_end_ms > STALE_MS:
+            self._ends = await reader.end_offsets(self._positions)
+        if batches and reader.is_at_end():
+            self._at_end_ms = now_ms
         is_switched = False
         with self._lock:
             for batch in batches:

@@ -77,6 +77,11 @@ class LogReader:
         for tp, offset in positions.items():
             self._consumer.seek(self._full(tp), offset)
 
+    def is_at_end(self) -> bool:
+        """Return whether nothing committed was left to read when the broker last answered for each partition."""
+        ends = ((tp, self._consumer.last_stable_offset(self._full(tp))) for tp in self.positions)
+        return all(end is not None and self.positions[tp] >= end for tp, end in ends)
+
     async def fetch(self, timeout_seconds: float) -> list[RecordBatch]:
         """Return what has been fetched; waits up to `timeout_seconds` for something, then returns an empty list.
 

@@ -104,7 +104,7 @@ async def test_a_missing_topic_is_named_with_the_command_and_created_with_the_nu
         ("recycling", {"cleanup.policy": "compact,delete"}, "cleanup.policy is compact,delete, must be delete"),
         ("orders.rejected", {"cleanup.policy": "compact"}, "cleanup.policy is compact, must be delete"),
         ("festival.ledger", {"cleanup.policy": "delete"}, "cleanup.policy is delete, must be compact"),
-        ("festival.seen", {"min.compaction.lag.ms": "0"}, "min.compaction.lag.ms is 0, must be at least 3600000"),
+        ("festival.seen", {"min.compaction.lag.ms": "0"}, "min.compaction.lag.ms is 0, must be at least 60000"),
     ],
 )
 async def test_a_topic_that_is_not_as_it_must_be_is_named_with_the_command_that_mends_it_and_left_alone(

@@ -50,6 +50,10 @@ FETCH_BYTES = 1024 * 1024
 FETCH_MIN_BYTES = 1024 * 1024
 FETCH_WAIT_MS = 150
 """Longest wait for a megabyte: at 5,000 events/s a worker's CPU fell from 37 % to 14 %, for 70 ms of delay."""
+FETCH_WAIT_PER_PARTITION_MS = 11
+FETCH_WAIT_LIMIT_MS = 350
+"""With many partitions a fetch brings little of each, and costs by their number: with 32 a longer wait saves a third of
+the CPU of a slow load, for 90 ms of delay."""
 POLL_SECONDS = 1.0
 REBALANCE_TIMEOUT_MS = 30_000
 QUEUED_BATCHES = 4
@@ -73,6 +77,11 @@ class BatchApp(faust.App):
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
+
+
+def fetch_wait_ms(partitions: int) -> int:
+    """Return the longest wait for a megabyte of a worker with so many partition numbers."""
+    return min(max(FETCH_WAIT_MS, FETCH_WAIT_PER_PARTITION_MS * partitions), FETCH_WAIT_LIMIT_MS)
 
 
 class ConsumerOnly(BootStrategy):
@@ -226,6 +235,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             consumer.seek(partition, offset)
             consumer.resume(partition)
             self.released.add(partition)
+        consumer._fetcher._fetch_max_wait_ms = fetch_wait_ms(len({number for _, number in self.released}))
 
     async def _pause(self, partitions: Collection[TopicPartition]) -> None:
         consumer: Any = self._ensure_consumer()

@@ -37,6 +37,7 @@ def test_the_versions_are_those_that_were_read() -> None:
     ("owner", "names"),
     [
         (Fetcher, ["_records", "_notify", "_wait_consume_future", "_create_fetch_waiter", "_closed", "_fetch_task"]),
+        (Fetcher, ["_fetch_max_wait_ms"]),
         (FetchResult, ["_partition_records", "_update_position", "check_assignment"]),
         (FetchError, ["_error"]),
         (

@@ -5,7 +5,7 @@ stand under the same tests.
 """
 
 try:
-    from streams.native import events, records  # noqa: F401 - are they there?
+    from streams.native import events, records, writing  # noqa: F401 - are they there?
 except ImportError:
     IS_BUILT = False
 else:

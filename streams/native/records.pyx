@@ -77,6 +77,20 @@ cdef class Values:
             return None
         return PyBytes_FromStringAndSize(<const char *>self.starts[i], self.lengths[i])
 
+    def taken(self, rows):
+        """Return those of an array of rows, in its order; raises `IndexError` for a row that is none."""
+        cdef Py_ssize_t i
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        cdef const int64_t *row = <const int64_t *><size_t>rows.ctypes.data
+        cdef Values made = Values(rows.size)
+        made._owners = self._owners
+        for i in range(made.count):
+            if not 0 <= row[i] < self.count:
+                raise IndexError(row[i])
+            made.starts[i] = self.starts[row[i]]
+            made.lengths[i] = self.lengths[row[i]]
+        return made
+
     cdef Values _span(self, Py_ssize_t start, Py_ssize_t stop):
         cdef Values made = Values(stop - start)
         made._owners = self._owners

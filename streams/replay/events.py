@@ -1,6 +1,6 @@
-"""From packed events to records: all about an event is drawn from the seed and its order's number.
+"""From packed events to columns: all about an event is drawn from the seed and its order's number.
 
-`columns` draws for many events at once, `render` writes their JSON by templates; both are the hot path of a replay.
+`columns` draws for many events at once; `streams.replay.rendering` writes their records.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from streams.replay import catalogue
 from streams.replay.draws import Purpose, draw
-from streams.replay.load import FACTS
-from streams.replay.poison import REASONS, bad_record
+from streams.replay.poison import REASONS
 from streams.replay.timeline import (
     BAD_KINDS,
     PARCEL_KINDS,
@@ -36,10 +35,7 @@ if TYPE_CHECKING:
     from streams.replay.load import Load
 
 Bools = npt.NDArray[np.bool_]
-Objects = npt.NDArray[np.object_]
 _DELAYED = (Kind.CANCELLED, Kind.PAID, Kind.REFUNDED, *PARCEL_KINDS, Kind.RECYCLED)
-_OF_MERCHANTS = ("platform", "merchant", "brand", "category")
-_OF_STATIONS = ("station", "operator", "city", "district", "flash")
 _TRANSPORT_PER_MILLE = 30
 _DUTY_PER_MILLE = 91
 
@@ -168,207 +164,3 @@ def _reasons(load: Load, numbers: Int64s, kinds: Int64s) -> Int64s:
         for topic, kind in BAD_KINDS.items():
             reasons = np.where(kinds == kind, turns % len(REASONS[topic]), reasons)
     return reasons
-
-
-def _encoded(values: list[str]) -> Objects:
-    fragments = np.empty(len(values), dtype=object)
-    fragments[:] = [value.encode() for value in values]
-    return fragments
-
-
-class Renderer:
-    """Writes the records of one load."""
-
-    def __init__(self, load: Load) -> None:
-        """Prepare the fragments that many events share."""
-        self._load = load
-        named = {d: catalogue.of_merchants(d, is_epass=load.is_epass) for d in _OF_MERCHANTS}
-        pairs = zip(named["platform"], named["merchant"], strict=True)
-        sold = [f'"platform":"{platform}","merchant":"{merchant}"' for platform, merchant in pairs]
-        brand = [f',"brand":"{b}"' if b else "" for b in named["brand"]]
-        category = [f',"category":"{c}"' if c else "" for c in named["category"]]
-        self._order_merchants = _encoded([s + c + b for s, c, b in zip(sold, category, brand, strict=True)])
-        self._payment_merchants = _encoded([s + b for s, b in zip(sold, brand, strict=True)])
-        self._markets = _encoded([f'"market":"{market}"' for market in catalogue.MARKETS])
-        self._currencies = _encoded([f'"currency":"{currency}"' for currency in load.currencies])
-        self._methods = _encoded([f'"method":"{method}"' for method in catalogue.METHODS])
-        self._carriers = _encoded([f'"carrier":"{carrier}"' for carrier in catalogue.CARRIERS])
-        self._origins = _encoded([f'"origin":"{origin}"' for origin in catalogue.ORIGINS])
-        places = zip(*map(catalogue.of_stations, _OF_STATIONS), strict=True)
-        self._stations = _encoded(
-            [f'"station":"{s}","operator":"{o}","city":"{c}","district":"{d}","flash":{f}' for s, o, c, d, f in places]
-        )
-        self._prefix = b"%d-" % load.seed
-
-    def keys(self, events: Events) -> list[bytes]:
-        """Return the record keys: the order's id."""
-        template = self._prefix + b"%d"
-        return [template % number for number in events.numbers.tolist()]
-
-    def values(self, events: Events, keys: list[bytes]) -> Objects:
-        """Return the record values; those of a null record are None."""
-        values = np.empty(len(events), dtype=object)
-        orders = np.empty(len(events), dtype=object)
-        orders[:] = keys
-        writers = {
-            Kind.PLACED: self._placed,
-            Kind.CANCELLED: self._cancelled,
-            Kind.PAID: self._paid,
-            Kind.REFUNDED: self._refunded,
-            Kind.BAD_ORDER: self._bad,
-            Kind.BAD_PAYMENT: self._bad,
-            Kind.BAD_PARCEL: self._bad,
-            Kind.BAD_BOX: self._bad,
-            Kind.SHIPPED: self._shipped,
-            Kind.CLEARED: self._cleared,
-            Kind.DELIVERED: self._delivered,
-            Kind.RECYCLED: self._recycled,
-        }
-        for kind, write in writers.items():
-            at = np.flatnonzero(events.kinds == kind)
-            if len(at):
-                values[at] = write(events, at, orders[at].tolist())
-        return values
-
-    def _discounts(self, events: Events, at: Int64s) -> list[bytes]:
-        parts = np.full(len(at), b"", dtype=object)
-        for name, amounts in ((b"coupon", events.coupons[at]), (b"credit", events.credits[at])):
-            given = np.flatnonzero(amounts)
-            if len(given):
-                template = b',"' + name + b'_minor":%d'
-                parts[given] += np.array([template % a for a in amounts[given].tolist()], dtype=object)
-        return parts.tolist()
-
-    def _sold(self, events: Events, at: Int64s) -> tuple[list[bytes] | list[int], ...]:
-        """Return what stands at the end of each order event, a column each."""
-        return (
-            self._order_merchants[events.merchants[at]].tolist(),
-            self._markets[events.markets[at]].tolist(),
-            self._currencies[events.currencies[at]].tolist(),
-            events.amounts[at].tolist(),
-            self._discounts(events, at),
-        )
-
-    def _placed(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
-        template = (
-            b'{"type":"order_placed","event_id":"p%b","ts":%d,"order_id":"%b",%b,%b,%b,'
-            b'"amount_minor":%d%b,"buyer":"u%d"}'
-        )
-        rows = zip(
-            orders,
-            events.event_times_ms[at].tolist(),
-            orders,
-            *self._sold(events, at),
-            (events.numbers[at] * 7919 % 10_000_019).tolist(),
-            strict=True,
-        )
-        return [template % row for row in rows]
-
-    def _cancelled(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
-        template = (
-            b'{"type":"order_cancelled","event_id":"x%b","ts":%d,"ordered_ts":%d,"order_id":"%b",%b,%b,%b,'
-            b'"amount_minor":%d%b}'
-        )
-        rows = zip(
-            orders,
-            events.event_times_ms[at].tolist(),
-            events.ordered_ms[at].tolist(),
-            orders,
-            *self._sold(events, at),
-            strict=True,
-        )
-        return [template % row for row in rows]
-
-    def _payments(self, events: Events, at: Int64s, orders: list[bytes], template: bytes) -> list[bytes]:
-        """Write payments; `template` begins the record, up to the times."""
-        template += b',"ts":%d,"ordered_ts":%d,"order_id":"%b","payment_id":"pay%b",%b,%b,%b,%b,"amount_minor":%d'
-        rows = zip(
-            orders,
-            events.event_times_ms[at].tolist(),
-            events.ordered_ms[at].tolist(),
-            orders,
-            orders,
-            self._payment_merchants[events.merchants[at]].tolist(),
-            self._markets[events.markets[at]].tolist(),
-            self._methods[events.methods[at]].tolist(),
-            self._currencies[events.currencies[at]].tolist(),
-            events.amounts[at].tolist(),
-            strict=True,
-        )
-        written = [template % row for row in rows]
-        for i in np.flatnonzero(events.has_payer[at]).tolist():
-            written[i] += self._payer(events, int(at[i]))
-        return written
-
-    @staticmethod
-    def _payer(events: Events, row: int) -> bytes:
-        currency = catalogue.PAYER_CURRENCIES[events.markets[row]].encode()
-        return b',"payer_currency":"%b","payer_amount_minor":%d,"transport_minor":%d,"duty_minor":%d' % (
-            currency,
-            events.payer_amounts[row],
-            events.transports[row],
-            events.duties[row],
-        )
-
-    def _paid(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
-        written = self._payments(events, at, orders, b'{"type":"payment_captured","event_id":"c%b"')
-        for i in np.flatnonzero(events.is_failed[at]).tolist():
-            reason = catalogue.FAILURES[int(events.numbers[at[i]]) % len(catalogue.FAILURES)].encode()
-            written[i] = written[i].replace(b"payment_captured", b"payment_failed", 1) + b',"reason":"%b"' % reason
-        return [record + b"}" for record in written]
-
-    def _refunded(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
-        written = self._payments(events, at, orders, b'{"type":"payment_refunded","event_id":"r%b"')
-        return [record + b"}" for record in written]
-
-    def _parcels(self, events: Events, at: Int64s, orders: list[bytes], beginning: bytes) -> list[bytes]:
-        template = beginning + b',"ts":%d,"ordered_ts":%d,"order_id":"%b","parcel_id":"pc%b",%b,%b,%b'
-        rows = zip(
-            orders,
-            events.event_times_ms[at].tolist(),
-            events.ordered_ms[at].tolist(),
-            orders,
-            orders,
-            self._carriers[events.carriers[at]].tolist(),
-            self._origins[events.origins[at]].tolist(),
-            self._markets[events.markets[at]].tolist(),
-            strict=True,
-        )
-        return [template % row for row in rows]
-
-    def _shipped(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
-        written = self._parcels(events, at, orders, b'{"type":"parcel_shipped","event_id":"s%b"')
-        return [record + b"}" for record in written]
-
-    def _underway(self, events: Events, at: Int64s, orders: list[bytes], beginning: bytes) -> list[bytes]:
-        written = self._parcels(events, at, orders, beginning)
-        shipped = events.shipped_ms[at].tolist()
-        return [b'%b,"shipped_ts":%d}' % row for row in zip(written, shipped, strict=True)]
-
-    def _cleared(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
-        return self._underway(events, at, orders, b'{"type":"parcel_cleared","event_id":"k%b"')
-
-    def _delivered(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
-        return self._underway(events, at, orders, b'{"type":"parcel_delivered","event_id":"d%b"')
-
-    def _recycled(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes]:
-        template = b'{"type":"box_recycled","event_id":"b%b","ts":%d,%b,"boxes":%d,"points":%d,"user":"u%d"}'
-        boxes = events.boxes[at]
-        rows = zip(
-            orders,
-            events.event_times_ms[at].tolist(),
-            self._stations[events.stations[at]].tolist(),
-            boxes.tolist(),
-            (boxes * catalogue.POINTS_PER_BOX).tolist(),
-            (events.numbers[at] * 7919 % 10_000_019).tolist(),
-            strict=True,
-        )
-        return [template % row for row in rows]
-
-    def _bad(self, events: Events, at: Int64s, orders: list[bytes]) -> list[bytes | None]:
-        written = []
-        for row, order in zip(at.tolist(), orders, strict=True):
-            topic = FACTS[events.topics[row]]
-            reason = REASONS[topic][events.reasons[row]]
-            written.append(bad_record(topic, reason, order.decode(), int(events.event_times_ms[row])))
-        return written

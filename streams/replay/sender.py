@@ -17,9 +17,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streams.kafka import clients
+from streams.replay.batches import BATCH_BYTES, fill
 from streams.replay.counting import Acknowledged, Counter
-from streams.replay.events import Renderer, columns
+from streams.replay.events import columns
 from streams.replay.load import FACTS
+from streams.replay.rendering import Renderer
+from streams.replay.texts import taken
 from streams.replay.timeline import Kind, Timeline, unpack
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from streams.replay.events import Events
     from streams.replay.load import Load
     from streams.replay.tally import Tally
+    from streams.replay.texts import Texts
     from streams.settings import Settings
 
 log = logging.getLogger("festival.replay")
@@ -44,8 +48,6 @@ TICK_MS = 20
 """Shortest step of a paced replay."""
 STEPS_IN_FLIGHT = 6
 """Steps that wait for acknowledgements before the next one is drawn: bounds memory."""
-BATCH_BYTES = 512 * 1024
-"""Before compression; with the largest bad record it stays below the broker's limit of 1 MiB."""
 REQUEST_TIMEOUT_MS = 120_000
 """How long a batch is retried: longer than a broker takes to come back."""
 _ONE_PER_ORDER = {
@@ -207,7 +209,7 @@ class Sender:
         """Send the records of one step, each partition's in order."""
         events = columns(self._load, packed)
         keys = self._renderer.keys(events)
-        values = self._renderer.values(events, keys)
+        values = self._renderer.values(events)
         if self._sending.speed is not None:
             sent, _, _ = unpack(packed)
             due = sent * self._sending.speed.denominator // self._sending.speed.numerator
@@ -217,11 +219,9 @@ class Sender:
         places = events.topics * self._load.partitions + events.partitions
         order = np.argsort(places, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(places[order])) + 1):
-            await self._send_rows(events, rows, [keys[row] for row in rows.tolist()], values[rows].tolist(), batches)
+            await self._send_rows(events, rows, taken(keys, rows), taken(values, rows), batches)
 
-    async def _send_rows(
-        self, events: Events, rows: Int64s, keys: list[bytes], values: list[bytes | None], batches: list[Batch]
-    ) -> None:
+    async def _send_rows(self, events: Events, rows: Int64s, keys: Texts, values: Texts, batches: list[Batch]) -> None:
         """Send the records of one partition, in as many batches as they need."""
         assert self._producer is not None, "start first"
         topic, partition = int(events.topics[rows[0]]), int(events.partitions[rows[0]])
@@ -229,16 +229,11 @@ class Sender:
         now_ms = self._clock.now_ms()
         first = 0
         while first < len(rows) and self._error is None:
-            builder = self._producer.create_batch()
-            append = builder.append
-            last = first
-            for key, value in zip(keys[first:], values[first:], strict=True):
-                if append(timestamp=now_ms, key=key, value=value) is None:
-                    break
-                last += 1
-            assert last > first, "a record fits a batch"
-            builder.close()
-            chosen, first = rows[first:last], last
+            builder, count = fill(
+                self._producer, keys, values, first, time_ms=now_ms, compression=self._sending.compression
+            )
+            chosen = rows[first : first + count]
+            first += count
             try:
                 acknowledgement = await self._producer.send_batch(builder, name, partition=partition)
             except KafkaError as error:

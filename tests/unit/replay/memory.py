@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streams.replay.counting import Acknowledged, Counter
-from streams.replay.events import Renderer, columns
+from streams.replay.events import columns
 from streams.replay.load import FACTS
+from streams.replay.rendering import Renderer
+from streams.replay.texts import taken
 from streams.replay.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -52,15 +54,15 @@ def send(
     while not timeline.is_done:
         events = columns(load, timeline.take_orders(step_orders))
         keys = renderer.keys(events)
-        values = renderer.values(events, keys).tolist()
+        values = renderer.values(events)
         batches = []
         for topic, name in enumerate(FACTS):
             for partition in range(load.partitions):
                 rows = np.flatnonzero((events.topics == topic) & (events.partitions == partition))
                 place = (name, partition)
                 offset = len(log.values.setdefault(place, []))
-                log.values[place] += [values[row] for row in rows]
-                log.keys.setdefault(place, []).extend(keys[row] for row in rows)
+                log.values[place] += taken(values, rows)
+                log.keys.setdefault(place, []).extend(key or b"" for key in taken(keys, rows))
                 log.record_times_ms.setdefault(place, []).extend([record_time_of(step)] * len(rows))
                 if len(rows):
                     batches.append(Acknowledged(topic, partition, rows, offset, record_time_of(step)))

@@ -9,6 +9,10 @@ from libc.string cimport memcmp, memset
 
 from streams.native.scanning cimport little_64
 
+cdef extern from * nogil:
+    "#define FACTOR 0x9E3779B97F4A7C15ULL"
+    uint64_t FACTOR  # 2^64 divided by the golden ratio
+
 cdef enum:
     SLOTS_LEAST = 64
     INLINE_LIMIT = 16  # bytes of a text: head and tail hold it all
@@ -43,14 +47,18 @@ cdef inline uint64_t tail_of(const uint8_t *text, int32_t length) noexcept nogil
     return little_64(text + length - 8) if length > 8 else 0
 
 
-cdef inline uint32_t slot_hash(uint64_t head, const uint8_t *text, int32_t length) noexcept nogil:
-    cdef uint64_t hash = (head ^ length) * <uint64_t>0x9E3779B97F4A7C15
+cdef inline uint32_t slot_hash(
+    const Dictionary *known, uint64_t head, const uint8_t *text, int32_t length
+) noexcept nogil:
+    # It starts from an address, so that producers cannot know which texts would fall into one slot.
+    cdef uint64_t hash = (head ^ length ^ <uint64_t><size_t>known * FACTOR) * FACTOR
     cdef int32_t at = 8
     while at < length:
         # The last word overlaps the one before it.
-        hash = (hash ^ hash >> 32 ^ little_64(text + min(at, length - 8))) * <uint64_t>0x9E3779B97F4A7C15
+        hash = (hash ^ hash >> 32 ^ little_64(text + min(at, length - 8))) * FACTOR
         at += 8
-    return <uint32_t>(hash >> 32)
+    # A product's low bits know nothing of its factors' high ones, and in those ids that count differ.
+    return <uint32_t>((hash ^ hash >> 32) * FACTOR >> 32)
 
 
 cdef inline int enlarge(Dictionary *known) except -1 nogil:
@@ -88,7 +96,7 @@ cdef inline int64_t code_of(
     cdef uint32_t slot
     if known.count and is_text(&known.entries[known.last], head, text, length):
         return known.last
-    hash[0] = slot_hash(head, text, length)
+    hash[0] = slot_hash(known, head, text, length)
     slot = hash[0] & known.mask
     while known.slots[slot]:
         if is_text(&known.entries[known.slots[slot] - 1], head, text, length):

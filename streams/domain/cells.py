@@ -133,7 +133,9 @@ class CellTable:
         pages = groups // GROUPS_PER_PAGE if self._is_paged_by_group else windows
         self._is_changed = grown(self._is_changed, 0, int(pages.max()) + 1, fill=False)
         for group, page, base in zip(groups.tolist(), pages.tolist(), bases.tolist(), strict=True):
-            content = self._contents.setdefault(page, _Content())
+            content = self._contents.get(page)
+            if content is None:
+                content = self._contents[page] = _Content()
             content.keys.append(self._groups.keys[group])
             content.bases.append(base)
             content.head = b""

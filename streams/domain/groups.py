@@ -51,9 +51,10 @@ class Groups:
         codes = values.codes if width == 1 else values.codes * width + currencies.codes
         groups: Ints = self._known.ravel()[codes]
         if groups.min() == UNKNOWN:
-            for pair in in_order(codes[groups == UNKNOWN]):
-                value, currency = divmod(pair, width)
-                self._known[value, currency] = self.number(values.texts[value], currencies.texts[currency])
+            pairs = in_order(codes[groups == UNKNOWN])
+            self._known.ravel()[pairs] = [
+                self.number(values.texts[pair // width], currencies.texts[pair % width]) for pair in pairs
+            ]
             groups = self._known.ravel()[codes]
         return groups
 

@@ -19,7 +19,7 @@ from streams.domain.currencies import EXPONENTS
 from streams.domain.facts import FLAG_TEXTS, TEXT_LIMIT, Fact, Field, Kind
 from streams.domain.judging import DEPTH_LIMIT, VALUE_LIMIT_BYTES, judge
 from streams.domain.rejections import Reason, Rejection
-from streams.domain.texts import Coded, encode_texts, hash_texts
+from streams.domain.texts import VOCABULARY_LIMIT, Coded, Vocabulary, hash_texts
 from streams.native import IS_BUILT
 
 if IS_BUILT:
@@ -45,10 +45,16 @@ Rejections = dict[int, Rejection]
 
 
 class Decoder:
-    """Decodes the records of one fact. Holds no state between batches."""
+    """Decodes the records of one fact. Between batches it holds nothing but which code stands for which text."""
 
     def __init__(
-        self, fact: Fact, coded: Iterable[str], hashed: Iterable[str] = ("event_id",), *, is_compiled: bool = IS_BUILT
+        self,
+        fact: Fact,
+        coded: Iterable[str],
+        hashed: Iterable[str] = ("event_id",),
+        *,
+        is_compiled: bool = IS_BUILT,
+        vocabulary_limit: int = VOCABULARY_LIMIT,
     ) -> None:
         """Prepare columns of all numbers, of the texts to code (always those of closed lists), and of those to hash."""
         self._fact = fact
@@ -65,11 +71,18 @@ class Decoder:
         # Of fields that only some types carry, none is read for the others.
         self._numbers_of_types = [(f.name, f.types) for f in fact.fields if f.types and f.name in self._numbers]
         self._take_columns = _column_taker([*self._coded, *self._hashed, *self._numbers])
+        self._vocabulary_limit = vocabulary_limit
+        self._vocabularies = {name: Vocabulary() for name in self._coded}
+        """Of the way through msgspec alone: where there is a reader, its numbers go for both ways."""
         self._reader = self._make_reader() if is_compiled else None
 
     def _make_reader(self) -> EventReader:
-        fields = [("type", "choice", "coded", None, self._fact.types), *map(self._field, self._fact.fields)]
-        return EventReader(fields, text_limit=TEXT_LIMIT, value_limit=VALUE_LIMIT_BYTES)
+        return EventReader(
+            [("type", "choice", "coded", None, self._fact.types), *map(self._field, self._fact.fields)],
+            text_limit=TEXT_LIMIT,
+            value_limit=VALUE_LIMIT_BYTES,
+            vocabulary_limit=self._vocabulary_limit,
+        )
 
     def _field(self, field: Field) -> tuple[str, str, str, Any, Any]:
         """Return a field as the compiled reader takes it."""
@@ -86,7 +99,11 @@ class Decoder:
         self, values: Sequence[bytes | None], record_times_ms: Sequence[int] | Ints
     ) -> tuple[Columns, list[tuple[int, Rejection]]]:
         """Return the valid events as columns, and (index in the batch, rejection) of all other records, ascending."""
-        columns, rejected = self._interpret(values) if self._reader is None else self._read(self._reader, values)
+        if self._reader is None:
+            self._forget_full()
+            columns, rejected = self._interpret(values)
+        else:
+            columns, rejected = self._read(self._reader, values)
         for name, types in self._numbers_of_types:
             is_theirs = columns.texts["type"].where(types.__contains__)
             columns.numbers[name] = np.where(is_theirs, columns.numbers[name], self._defaults[name])
@@ -113,6 +130,16 @@ class Decoder:
         others = Columns(left[others.indexes], others.numbers, others.texts, others.hashes)
         return merged(columns.only(is_read), others), {int(left[row]): why for row, why in rejected.items()}
 
+    def _forget_full(self) -> None:
+        for name, vocabulary in self._vocabularies.items():
+            if len(vocabulary.texts) >= self._vocabulary_limit:
+                self._vocabularies[name] = Vocabulary()
+
+    def _encode(self, name: str, column: Sequence[str]) -> Coded:
+        if self._reader is None:
+            return self._vocabularies[name].encode(column)
+        return Coded(*self._reader.encode(name, column))
+
     def _interpret(self, values: Sequence[bytes | None]) -> tuple[Columns, Rejections]:
         events, rejected = self._events(values)
         indexes = np.arange(len(values), dtype=np.int64)
@@ -126,7 +153,7 @@ class Decoder:
         return Columns(
             indexes,
             {name: np.array(taken[name], dtype=np.int64) for name in self._numbers},
-            {name: encode_texts(column) for name, column in texts.items()},
+            {name: self._encode(name, column) for name, column in texts.items()},
             {name: hash_texts(taken[name]) for name in self._hashed},
         ), rejected
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from streams.domain.duplicates import MINUTE_MS, SeenIds
 from streams.domain.facts import ABSENT, DERIVED, FACTS
 from streams.domain.rollups import NONE
 from streams.domain.sketches import SketchTable
-from streams.domain.texts import Coded, by_appearance, hash_texts
+from streams.domain.texts import Coded, hash_texts
 from streams.native import IS_BUILT
 
 if TYPE_CHECKING:
@@ -93,15 +94,14 @@ class _Selection:
         since, until = numbers[derived.since], numbers[derived.until]
         is_known = (since != ABSENT) & (self._are(derived.types) > 0)
         units = np.where(is_known, np.minimum((until - since) // derived.unit_ms, derived.most + 1), ABSENT)
-        found, codes = np.unique(units, return_inverse=True)
-        return by_appearance(codes, [NONE if n == ABSENT else derived.text(n) for n in found.tolist()])
+        return Coded(units - ABSENT, _vocabulary(derived))
 
     def hashes_of(self, name: str, types: tuple[str, ...]) -> Hashes:
         """Return the hashes of a text column's different texts, in the events of some types; some may come again."""
         is_of_type = self._are(types).astype(np.bool_)
         if name in self._columns.hashes:
             return self._columns.hashes[name][is_of_type]
-        return hash_texts(self._columns.texts[name].only(np.flatnonzero(is_of_type)).texts)
+        return hash_texts(self._columns.texts[name].only(is_of_type).appearing())
 
     def with_currency(self, currency: str) -> _Selection:
         """Return the events that have a currency in a field; the others do not enter a rollup of it."""
@@ -110,7 +110,9 @@ class _Selection:
             return self
         if currency not in self._with_currency:
             mask = coded.where("".__ne__)
-            self._with_currency[currency] = _Selection(self._columns.only(mask), self.offsets_ms[mask])
+            self._with_currency[currency] = (
+                self if mask.all() else _Selection(self._columns.only(mask), self.offsets_ms[mask])
+            )
         return self._with_currency[currency]
 
     def places(self, window: Window) -> Places | None:
@@ -297,6 +299,12 @@ def _text_fields(rollups: Iterable[Rollup]) -> set[str]:
     """Return the text fields that rollups read."""
     names = {name for rollup in rollups for name in (rollup.dimension, rollup.currency) if name is not None}
     return names - DERIVED.keys()
+
+
+@cache
+def _vocabulary(derived: Derived) -> tuple[str, ...]:
+    """Return the texts of a derived dimension: of units from `ABSENT` upwards."""
+    return NONE, *(derived.text(units) for units in range(ABSENT + 1, derived.most + 2))
 
 
 def _running_maximum(values: Ints, before: int | None) -> Ints:

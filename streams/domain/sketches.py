@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streams.domain.pages import Page
+from streams.domain.pages import Page, encode_page
 from streams.domain.texts import ABSENT_HASH
 
 if TYPE_CHECKING:
@@ -121,11 +121,12 @@ class SketchTable:
         if self._registers is None and self._sketch.get_estimate() > _FEW:
             self._registers = _Registers()
 
-    def take_changed(self) -> Iterator[tuple[int, Page]]:
-        """Yield the page if it changed since the last call."""
+    def take_changed(self) -> Iterator[tuple[int, bytes]]:
+        """Yield number and record value of the page if it changed since the last call."""
         if self._is_changed:
             self._is_changed = False
-            yield from self.pages()
+            for number, page in self.pages():
+                yield number, encode_page(page)
 
     def pages(self) -> Iterator[tuple[int, Page]]:
         """Yield number and content of the page, nothing while it is empty."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from streams.domain.rollups import NONE
+from streams.domain.rollups import KEYS_LIMIT, NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,61 +20,78 @@ Hashes = npt.NDArray[np.uint64]
 
 ABSENT_HASH = 0
 """Stands for a text that was not given. A given one has this hash once in 2^64."""
+VOCABULARY_LIMIT = 65_536
+"""Texts of a column that are remembered from batch to batch: more than a rollup keeps cells of (`KEYS_LIMIT`).
+
+Producers decide how many there are, so a full vocabulary is forgotten, and begins anew.
+"""
+assert VOCABULARY_LIMIT > KEYS_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
     """A column of texts as codes: `texts[codes[i]]` is the text of event i.
 
-    Texts are different, and stand in the order of their first appearance, each at least once.
+    `texts` are different, stand in any order, and need not appear in the column: they are a vocabulary, which grows
+    from batch to batch. A code means the same text in every column whose `texts` are the same object.
     """
 
     codes: Ints
     texts: Sequence[str]
 
-    def only(self, kept: Ints) -> Coded:
-        """Return the entries at the positions `kept`."""
-        return by_appearance(self.codes[kept], self.texts)
+    def only(self, kept: Ints | Bools) -> Coded:
+        """Return the entries at the positions `kept`, or where it is true."""
+        return Coded(self.codes[kept], self.texts)
 
     def where(self, is_meant: Callable[[str], bool]) -> Bools:
         """Return for which entries a text is meant; asked once per different text."""
+        if len(self.texts) > len(self.codes):
+            return self._among_few(is_meant)
         return np.array([is_meant(text) for text in self.texts], dtype=np.bool_)[self.codes]
+
+    def _among_few(self, is_meant: Callable[[str], bool]) -> Bools:
+        found, inverse = np.unique(self.codes, return_inverse=True)
+        return np.array([is_meant(self.texts[code]) for code in found.tolist()], dtype=np.bool_)[inverse]
+
+    def appearing(self) -> list[str]:
+        """Return the texts that appear, in the order of their first appearance."""
+        return [self.texts[code] for code in dict.fromkeys(self.codes.tolist())]
+
+
+class Vocabulary:
+    """Numbers the texts of one column in the order they are met, the same from batch to batch."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.texts: list[str] = []
+        self._codes = _Codes(self.texts)
+
+    def encode(self, column: Sequence[str]) -> Coded:
+        """Return a column of texts as codes."""
+        # Types, currencies and defaults are one object each; comparing different texts costs more than coding them.
+        if column and column[0] is column[-1] and column.count(column[0]) == len(column):
+            return Coded(np.full(len(column), self._codes[column[0]], dtype=np.int64), self.texts)
+        codes = np.fromiter(map(self._codes.__getitem__, column), dtype=np.int64, count=len(column))
+        return Coded(codes, self.texts)
 
 
 class _Codes(dict[str, int]):
     """Numbers texts in the order they are asked for."""
 
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__()
+        self._texts = texts
+
     def __missing__(self, text: str) -> int:
-        code = self[text] = len(self)
+        code = self[text] = len(self._texts)
+        self._texts.append(text)
         return code
 
 
-def encode_texts(column: Sequence[str]) -> Coded:
-    """Return a column of texts as codes."""
-    # Types, currencies and defaults are one object each; comparing different texts would cost more than coding them.
-    if column and column[0] is column[-1] and column.count(column[0]) == len(column):
-        return Coded(np.zeros(len(column), dtype=np.int64), [column[0]])
-    codes = _Codes()
-    coded = np.fromiter(map(codes.__getitem__, column), dtype=np.int64, count=len(column))
-    return Coded(coded, list(codes))
-
-
-def by_appearance(codes: Ints, texts: Sequence[str]) -> Coded:
-    """Return a column whose texts may stand in any order, or not appear at all, as `Coded` promises them."""
-    count = len(codes)
-    firsts = np.full(len(texts), count, dtype=np.int64)
-    firsts[codes[::-1]] = np.arange(count - 1, -1, -1, dtype=np.int64)  # of several the last is kept: the first
-    order = np.argsort(firsts, kind="stable")[: np.count_nonzero(firsts < count)]
-    ranks = np.zeros(len(texts), dtype=np.int64)
-    ranks[order] = np.arange(len(order), dtype=np.int64)
-    return Coded(ranks[codes], [texts[code] for code in order.tolist()])
-
-
 def joined(first: Coded, second: Coded) -> Coded:
-    """Return the entries of both columns one after the other."""
-    known = _Codes()
-    codes = [np.array([known[text] for text in part.texts], dtype=np.int64)[part.codes] for part in (first, second)]
-    return Coded(np.concatenate(codes), list(known))
+    """Return the entries of both columns, of one vocabulary, one after the other."""
+    assert first.texts is second.texts
+    return Coded(np.concatenate((first.codes, second.codes)), first.texts)
 
 
 def hash_texts(texts: Sequence[str]) -> Hashes:

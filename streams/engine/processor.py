@@ -22,7 +22,6 @@ from streams.domain.pages import (
     decode_cursor,
     decode_page,
     encode_cursor,
-    encode_page,
     fingerprint_key,
 )
 from streams.engine.batch import joined
@@ -156,9 +155,9 @@ class PartitionProcessor:
         self.sequence += 1
         ledger = self.ledger
         pages = [
-            (PageKey(self.generation, festival, rollup, number).encode(), encode_page(page))
+            (PageKey(self.generation, festival, rollup, number).encode(), value)
             for (festival, rollup), table in ledger.paged.items()
-            for number, page in table.take_changed()
+            for number, value in table.take_changed()
         ]
         if self.sequence == 1:
             pages.insert(0, (fingerprint_key(self.generation), ledger.declarations.fingerprint))

@@ -1,4 +1,7 @@
-"""The different texts of one column, in the order of their first appearance, found again by a hash of their bytes."""
+"""The different texts of one column, numbered in the order of their first appearance, found again by their bytes.
+
+A text of up to 16 bytes lies in its entry, so that to find a known one touches a slot and an entry, nothing else.
+"""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
@@ -6,20 +9,30 @@ from libc.string cimport memcmp, memset
 
 from streams.native.scanning cimport little_64
 
+cdef extern from * nogil:
+    "#define FACTOR 0x9E3779B97F4A7C15ULL"
+    uint64_t FACTOR  # 2^64 divided by the golden ratio
+
 cdef enum:
     SLOTS_LEAST = 64
+    INLINE_LIMIT = 16  # bytes of a text: head and tail hold it all
+
+
+cdef struct Entry:
+    uint64_t head  # the first 8 bytes
+    uint64_t tail  # the last 8 bytes, 0 for a text of no more than 8
+    const uint8_t *text  # read only for what lies between head and tail
+    int32_t length
+    uint32_t hash
 
 
 cdef struct Dictionary:
-    # The different texts of one column in the order of their first appearance. A slot holds a code + 1, or 0.
+    # A slot holds a code + 1, or 0; an entry's place is its code.
     uint32_t *slots
     uint32_t mask
     uint32_t count
     uint32_t last
-    const uint8_t **texts
-    int32_t *lengths
-    uint32_t *hashes
-    uint64_t *heads  # the first 8 bytes of each
+    Entry *entries
 
 
 cdef inline uint64_t head_of(const uint8_t *text, int32_t length) noexcept nogil:
@@ -30,18 +43,26 @@ cdef inline uint64_t head_of(const uint8_t *text, int32_t length) noexcept nogil
     return little_64(text) if length >= 8 else little_64(text + length - 8) >> (64 - 8 * length)
 
 
-cdef inline uint32_t slot_hash(uint64_t head, const uint8_t *text, int32_t length) noexcept nogil:
-    cdef uint64_t hash = (head ^ length) * <uint64_t>0x9E3779B97F4A7C15
+cdef inline uint64_t tail_of(const uint8_t *text, int32_t length) noexcept nogil:
+    return little_64(text + length - 8) if length > 8 else 0
+
+
+cdef inline uint32_t slot_hash(
+    const Dictionary *known, uint64_t head, const uint8_t *text, int32_t length
+) noexcept nogil:
+    # It starts from an address, so that producers cannot know which texts would fall into one slot.
+    cdef uint64_t hash = (head ^ length ^ <uint64_t><size_t>known * FACTOR) * FACTOR
     cdef int32_t at = 8
     while at < length:
         # The last word overlaps the one before it.
-        hash = (hash ^ hash >> 32 ^ little_64(text + min(at, length - 8))) * <uint64_t>0x9E3779B97F4A7C15
+        hash = (hash ^ hash >> 32 ^ little_64(text + min(at, length - 8))) * FACTOR
         at += 8
-    return <uint32_t>(hash >> 32)
+    # A product's low bits know nothing of its factors' high ones, and in those ids that count differ.
+    return <uint32_t>((hash ^ hash >> 32) * FACTOR >> 32)
 
 
 cdef inline int enlarge(Dictionary *known) except -1 nogil:
-    """Double the slots and the room for texts."""
+    """Double the slots and the room for entries."""
     cdef uint32_t slots = (known.mask + 1) * 2 if known.slots != NULL else SLOTS_LEAST
     cdef uint32_t code, slot
     cdef void *made = calloc(slots, sizeof(uint32_t))
@@ -50,36 +71,22 @@ cdef inline int enlarge(Dictionary *known) except -1 nogil:
     free(known.slots)
     known.slots = <uint32_t *>made
     known.mask = slots - 1
-    made = realloc(known.texts, slots // 2 * sizeof(void *))
+    made = realloc(known.entries, slots // 2 * sizeof(Entry))
     if made == NULL:
         raise MemoryError
-    known.texts = <const uint8_t **>made
-    made = realloc(known.lengths, slots // 2 * sizeof(int32_t))
-    if made == NULL:
-        raise MemoryError
-    known.lengths = <int32_t *>made
-    made = realloc(known.hashes, slots // 2 * sizeof(uint32_t))
-    if made == NULL:
-        raise MemoryError
-    known.hashes = <uint32_t *>made
-    made = realloc(known.heads, slots // 2 * sizeof(uint64_t))
-    if made == NULL:
-        raise MemoryError
-    known.heads = <uint64_t *>made
+    known.entries = <Entry *>made
     for code in range(known.count):
-        slot = known.hashes[code] & known.mask
+        slot = known.entries[code].hash & known.mask
         while known.slots[slot]:
             slot = (slot + 1) & known.mask
         known.slots[slot] = code + 1
     return 0
 
 
-cdef inline bint is_text(
-    Dictionary *known, uint32_t code, uint64_t head, const uint8_t *text, int32_t length
-) noexcept nogil:
-    if known.heads[code] != head or known.lengths[code] != length:
+cdef inline bint is_text(const Entry *entry, uint64_t head, const uint8_t *text, int32_t length) noexcept nogil:
+    if entry.head != head or entry.length != length or entry.tail != tail_of(text, length):
         return False
-    return length <= 8 or memcmp(known.texts[code], text, length) == 0
+    return length <= INLINE_LIMIT or memcmp(entry.text, text, length) == 0
 
 
 cdef inline int64_t code_of(
@@ -87,12 +94,12 @@ cdef inline int64_t code_of(
 ) noexcept nogil:
     """Return the code of a text, -1 if it is new; `hash` is for `add`."""
     cdef uint32_t slot
-    if known.count and is_text(known, known.last, head, text, length):
+    if known.count and is_text(&known.entries[known.last], head, text, length):
         return known.last
-    hash[0] = slot_hash(head, text, length)
+    hash[0] = slot_hash(known, head, text, length)
     slot = hash[0] & known.mask
     while known.slots[slot]:
-        if is_text(known, known.slots[slot] - 1, head, text, length):
+        if is_text(&known.entries[known.slots[slot] - 1], head, text, length):
             known.last = known.slots[slot] - 1
             return known.last
         slot = (slot + 1) & known.mask
@@ -102,7 +109,7 @@ cdef inline int64_t code_of(
 cdef inline int64_t add(
     Dictionary *known, uint64_t head, const uint8_t *text, int32_t length, uint32_t hash
 ) except -1 nogil:
-    """Return the code of a text that is new."""
+    """Return the code of a text that is new. The caller sees to it that the entry's `text` stays where it is."""
     cdef uint32_t slot
     if known.count * 2 > known.mask:
         enlarge(known)
@@ -112,10 +119,7 @@ cdef inline int64_t add(
     known.last = known.count
     known.count += 1
     known.slots[slot] = known.count
-    known.texts[known.last] = text
-    known.lengths[known.last] = length
-    known.hashes[known.last] = hash
-    known.heads[known.last] = head
+    known.entries[known.last] = Entry(head, tail_of(text, length), text, length, hash)
     return known.last
 
 
@@ -127,7 +131,4 @@ cdef inline void forget(Dictionary *known) noexcept nogil:
 
 cdef inline void release(Dictionary *known) noexcept nogil:
     free(known.slots)
-    free(known.texts)
-    free(known.lengths)
-    free(known.hashes)
-    free(known.heads)
+    free(known.entries)

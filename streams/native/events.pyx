@@ -10,10 +10,11 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 import numpy as np
 
-from streams.native.dictionary cimport Dictionary, add, code_of, enlarge, forget, head_of, release
+from streams.native.dictionary cimport Dictionary, Entry, add, code_of, enlarge, forget, head_of, release
 from streams.native.records cimport Values
 from streams.native.scanning cimport (
     after_space,
@@ -25,6 +26,9 @@ from streams.native.scanning cimport (
     little_64,
     lowest_bit,
 )
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *length) except NULL
 
 cdef extern from "xxh3.h" nogil:
     size_t XXH3_LIMIT_BYTES
@@ -74,7 +78,10 @@ cdef inline bint is_followed_by(const uint8_t *at, const uint8_t *end, Field *fi
 
 
 cdef class EventReader:
-    """Reads the events of one fact. Holds nothing between batches but memory; used by one thread at a time."""
+    """Reads the events of one fact. Used by one thread at a time.
+
+    Between batches it holds the texts of coded columns, so that one met before costs a look-up and no Python object.
+    """
 
     cdef Field fields[FIELDS_LIMIT]
     # The field that stood first in an event last time, then the one that stood behind each.
@@ -90,24 +97,29 @@ cdef class EventReader:
     cdef readonly list coded
     cdef readonly list hashed
     cdef Dictionary *dictionaries
+    cdef list _texts  # of each coded column, by code
+    cdef Py_ssize_t vocabulary_limit
     # Of the batch at hand:
     cdef Py_ssize_t count
     cdef int64_t *number_columns
     cdef int64_t *code_columns
     cdef uint64_t *hash_columns
 
-    def __cinit__(self, fields, *, int32_t text_limit, int32_t value_limit):
+    def __cinit__(self, fields, *, int32_t text_limit, int32_t value_limit, Py_ssize_t vocabulary_limit):
         """Prepare for fields, each (name, kind, keep, default, limits or choices); a default of None: required.
 
         Kinds are "number", "text", "choice" and "flag"; a text is kept as "coded", "hashed" or "checked" only.
+        A coded column's texts are forgotten at the beginning of a batch where there are `vocabulary_limit` of them.
         """
         cdef int i
         assert len(fields) <= FIELDS_LIMIT
+        self.vocabulary_limit = vocabulary_limit
         self.text_limit = text_limit
         self.value_limit = value_limit
         self._owners, self._choices, self.numbers, self.coded, self.hashed = [], [], [], [], []
         for field in fields:
             self._add(*field)
+        self._texts = [[] for _ in self.coded]
         self.dictionaries = <Dictionary *>calloc(max(1, len(self.coded)), sizeof(Dictionary))
         if self.dictionaries == NULL:
             raise MemoryError
@@ -167,12 +179,10 @@ cdef class EventReader:
         """Return which records are events for certain, and columns with an entry for every record.
 
         (is_read, {name: numbers}, {name: (codes, texts)}, {name: hashes}): entries of records that were not read
-        mean nothing. `texts` stand in the order of their first appearance, those of records that were not read among
-        them. The hash of a text that was not given is 0.
+        mean nothing. `texts` holds what any batch brought, records that were not read among it; a code means the same
+        text as long as `texts` is the same object. The hash of a text that was not given is 0.
         """
-        cdef Py_ssize_t i
         cdef int column
-        cdef Dictionary *known
         self.count = values.count
         is_read = np.zeros(self.count, dtype=np.bool_)
         numbers = np.empty((len(self.numbers), self.count), dtype=np.int64)
@@ -181,15 +191,55 @@ cdef class EventReader:
         self.number_columns = <int64_t *><size_t>numbers.ctypes.data
         self.code_columns = <int64_t *><size_t>codes.ctypes.data
         self.hash_columns = <uint64_t *><size_t>hashes.ctypes.data
+        self._forget_full()
         self._read(values, <uint8_t *><size_t>is_read.ctypes.data)
-        texts = {}
-        for column, name in enumerate(self.coded):
-            known = &self.dictionaries[column]
-            texts[name] = codes[column], [
-                known.texts[code][: known.lengths[code]].decode() for code in range(known.count)
-            ]
-            forget(known)
+        for column in range(len(self.coded)):
+            self._keep_new(column)
+        texts = dict(zip(self.coded, zip(codes, self._texts)))
         return is_read, dict(zip(self.numbers, numbers)), texts, dict(zip(self.hashed, hashes))
+
+    def encode(self, str name, texts):
+        """Return the codes of texts of a coded column, and all its texts, as `read` numbers them."""
+        cdef int column = self.coded.index(name)
+        cdef Dictionary *known = &self.dictionaries[column]
+        cdef list kept = self._texts[column]
+        cdef Py_ssize_t i, length = 0
+        cdef uint32_t hash = 0
+        cdef uint64_t head
+        cdef int64_t code
+        cdef const uint8_t *start
+        codes = np.empty(len(texts), dtype=np.int64)
+        cdef int64_t *code_column = <int64_t *><size_t>codes.ctypes.data
+        for i, text in enumerate(texts):
+            start = <const uint8_t *>PyUnicode_AsUTF8AndSize(text, &length)
+            head = int.from_bytes(start[:min(length, 8)], "little")  # there need not be 8 bytes to read
+            code = code_of(known, head, start, <int32_t>length, &hash)
+            if code < 0:
+                code = add(known, head, start, <int32_t>length, hash)
+                kept.append(text)
+            code_column[i] = code
+        return codes, kept
+
+    cdef int _forget_full(self) except -1:
+        cdef int column
+        for column in range(len(self._texts)):
+            if self.dictionaries[column].count >= self.vocabulary_limit:
+                forget(&self.dictionaries[column])
+                self._texts[column] = []
+        return 0
+
+    cdef int _keep_new(self, int column) except -1:
+        """Make texts of those that this batch brought: its bytes go, and the entries must outlast them."""
+        cdef list kept = self._texts[column]
+        cdef Dictionary *known = &self.dictionaries[column]
+        cdef Entry *entry
+        cdef uint32_t code
+        for code in range(<uint32_t>len(kept), known.count):
+            entry = &known.entries[code]
+            text = PyUnicode_DecodeUTF8(<const char *>entry.text, entry.length, NULL)
+            entry.text = <const uint8_t *>PyUnicode_AsUTF8AndSize(text, NULL)
+            kept.append(text)
+        return 0
 
     cdef int _read(self, Values values, uint8_t *is_read) except -1:
         cdef Py_ssize_t i

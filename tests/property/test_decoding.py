@@ -76,7 +76,8 @@ def _shown(columns: Columns) -> list[object]:
     return [
         columns.indexes.tolist(),
         {name: column.tolist() for name, column in columns.numbers.items()},
-        {name: (column.codes.tolist(), list(column.texts)) for name, column in columns.texts.items()},
+        {name: [column.texts[code] for code in column.codes.tolist()] for name, column in columns.texts.items()},
+        {name: column.appearing() for name, column in columns.texts.items()},
         {name: column.tolist() for name, column in columns.hashes.items()},
     ]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from streams.domain.decoding import Decoder
 from streams.domain.facts import FACTS
 from streams.domain.rollups import ROLLUPS
+from streams.domain.texts import VOCABULARY_LIMIT
 from streams.native import IS_BUILT
 from tests.property.ledgers import FESTIVALS, TOPICS, Disk, Record, all_pages, batches, cells_of, logs, new_processor
 from tests.property.oracle import Oracle
@@ -117,17 +118,23 @@ def test_a_resend_within_the_horizon_never_counts(records: list[Record], data: s
 
 
 @given(logs(), CUTS)
-def test_the_compiled_part_changes_no_byte_of_what_is_written(records: list[Record], cuts: list[int]) -> None:
-    disks = Disk(), Disk()
-    for disk, is_compiled in zip(disks, (IS_BUILT, False), strict=True):
-        processor = new_processor(TIGHT)
-        for topic, fact in FACTS.items():
-            theirs = processor.ledger._decoders[topic]
-            processor.ledger._decoders[topic] = Decoder(fact, theirs._coded, theirs._hashed, is_compiled=is_compiled)
-        for batch in batches(records, cuts):
-            processor.apply(batch)
-            disk.write(processor.cut())
-    assert vars(disks[0]) == vars(disks[1])
+def test_neither_the_compiled_part_nor_a_full_vocabulary_changes_a_byte_of_what_is_written(
+    records: list[Record], cuts: list[int]
+) -> None:
+    expected = counted(TIGHT, records, cuts)
+    for is_compiled in {IS_BUILT, False}:
+        # Texts are forgotten before every batch, before some, or never.
+        for limit in (1, 5, VOCABULARY_LIMIT):
+            processor, disk = new_processor(TIGHT), Disk()
+            for topic, fact in FACTS.items():
+                theirs = processor.ledger._decoders[topic]
+                processor.ledger._decoders[topic] = Decoder(
+                    fact, theirs._coded, theirs._hashed, is_compiled=is_compiled, vocabulary_limit=limit
+                )
+            for batch in batches(records, cuts):
+                processor.apply(batch)
+                disk.write(processor.cut())
+            assert vars(disk) == vars(expected)
 
 
 @given(logs(), CUTS, st.lists(st.sampled_from(("commit", "lose", "keep")), min_size=20, max_size=20))

@@ -11,7 +11,7 @@ from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, places_of
 from streams.domain.currencies import MONEY_LIMIT_MINOR
 from streams.domain.pages import HIGH_SHIFT, Page, decode_page, encode_page
 from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, ROLLUPS
-from streams.domain.texts import Coded, encode_texts
+from streams.domain.texts import Coded, Vocabulary
 
 DAY_MS = 24 * 3_600_000
 BY_SECOND = next(r for r in ROLLUPS if r.name == "orders_by_second")
@@ -23,8 +23,8 @@ def fold(table: CellTable, values: list[str] | None, offsets_ms: list[int], amou
     table.fold(
         len(amounts),
         {0: np.ones(len(amounts), dtype=np.int64), 2: np.array(amounts, dtype=np.int64)},
-        values=None if values is None else encode_texts(values),
-        currencies=encode_texts(["CNY"] * len(amounts)),
+        values=None if values is None else Vocabulary().encode(values),
+        currencies=Vocabulary().encode(["CNY"] * len(amounts)),
         places=places_of(table.rollup.window, np.array(offsets_ms, dtype=np.int64)),
     )
 
@@ -95,7 +95,43 @@ def test_a_festival_long_rollup_puts_groups_on_pages_in_the_order_first_seen() -
     fold(table, ["m3"], [0], [1])
     changed = list(table.take_changed())
     assert [number for number, _ in changed] == [0]
-    assert [group[0] for group in changed[0][1].groups] == merchants[:GROUPS_PER_PAGE]
+    assert [group[0] for group in decode_page(changed[0][1]).groups] == merchants[:GROUPS_PER_PAGE]
+
+
+def assert_written_as_encoded(table: CellTable) -> dict[int, Page]:
+    """Take what changed, and return the pages."""
+    pages, written = dict(table.pages()), dict(table.take_changed())
+    assert written
+    assert written == {number: encode_page(pages[number]) for number in written}
+    return pages
+
+
+def test_a_changed_page_is_written_as_its_content_is_encoded() -> None:
+    by_merchant, by_second = CellTable(BY_MERCHANT, DAY_MS), CellTable(BY_SECOND, DAY_MS)
+    for count in (1, GROUPS_PER_PAGE + 1, 3 * GROUPS_PER_PAGE):
+        fold(by_merchant, [f"m{n}" for n in range(count)], [0] * count, [n << 40 for n in range(count)])
+        assert_written_as_encoded(by_merchant)
+    fold(by_second, None, [DAY_MS - 1], [5])
+    fold_most(by_second, 3)
+    assert [page.high is None for _, page in sorted(assert_written_as_encoded(by_second).items())] == [False, True]
+
+
+def test_a_group_keeps_its_cell_when_the_codes_of_its_texts_become_others() -> None:
+    table = CellTable(BY_MERCHANT, DAY_MS)
+    merchants, currencies = Vocabulary(), Vocabulary()
+    ones = np.ones(2, dtype=np.int64)
+    for values, units, begins_anew in (
+        (["a", "b"], ["CNY", "CNY"], False),
+        (["a", "c"], ["CNY", "USD"], False),
+        (["c", "b"], ["USD", "EUR"], True),
+        (["b", "a"], ["EUR", "CNY"], False),
+    ):
+        if begins_anew:
+            merchants, currencies = Vocabulary(), Vocabulary()
+        table.fold(2, {0: ones}, values=merchants.encode(values), currencies=currencies.encode(units), places=None)
+    page = dict(table.pages())[0]
+    assert page.groups == (("a", "CNY"), ("b", "CNY"), ("c", "USD"), ("b", "EUR"))
+    assert page.cells()[0].tolist() == [3, 1, 2, 2]
 
 
 def test_a_page_of_another_shape_is_refused() -> None:

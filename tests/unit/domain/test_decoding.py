@@ -11,7 +11,8 @@ from streams.domain.decoding import Decoder
 from streams.domain.facts import ABSENT, FACTS
 from streams.domain.judging import VALUE_LIMIT_BYTES
 from streams.domain.rejections import Reason
-from streams.domain.texts import hash_texts
+from streams.domain.texts import Coded, hash_texts
+from streams.native import IS_BUILT
 from tests.unit.domain.samples import START_MS, encode, order, payment
 
 RECORD_TIME_MS = START_MS + 1000
@@ -185,9 +186,57 @@ def test_columns_hold_events_in_log_order_with_defaults_for_what_was_not_given()
     assert [index for index, _ in rejections] == [1]
     assert columns.indexes.tolist() == [0, 2]
     assert columns.hashes["event_id"].tolist() == hash_texts(["a", "b"]).tolist()
-    assert columns.texts["category"].texts == ["__none__", "toys"]
-    assert columns.texts["category"].codes.tolist() == [0, 1]
+    assert columns.texts["category"].appearing() == ["__none__", "toys"]
     assert columns.numbers["ordered_ts"].tolist() == [5, ABSENT]
+
+
+def merchants(decoder: Decoder, *records: bytes) -> Coded:
+    """Return the merchants of records, all of which are events."""
+    columns, rejections = decoder.decode(records, [RECORD_TIME_MS] * len(records))
+    assert rejections == []
+    return columns.texts["merchant"]
+
+
+def from_merchant(merchant: str) -> bytes:
+    return encode(order(merchant=merchant))
+
+
+@pytest.mark.parametrize("is_compiled", {IS_BUILT, False})
+def test_a_text_has_one_code_in_all_batches_whichever_way_it_was_read(is_compiled: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    decoder = Decoder(FACTS["orders"], TEXTS, is_compiled=is_compiled)
+    names = [
+        "m1",
+        "m" * 8,
+        "m" * 9,
+        "m" * 16,
+        "m" * 17,
+        "京" * 5,
+        "京" * 6,
+        "m" * 9 + "0" + "m" * 9,
+        "m" * 9 + "1" + "m" * 9,
+    ]
+    first = merchants(decoder, *map(from_merchant, names))
+    assert first.appearing() == names
+    # An escape is left over by the compiled reader; the others are found again when the bytes they came in are gone.
+    escaped = [from_merchant(name).replace(b'"m', b'"\\u006d').replace("京".encode(), b"\\u4eac") for name in names]
+    again = merchants(decoder, *escaped, from_merchant("new"), from_merchant("new").replace(b'"new', b'"\\u006eew'))
+    last = merchants(decoder, from_merchant("new"), *map(from_merchant, names))
+    assert again.texts is last.texts is first.texts
+    assert first.codes.tolist() == again.codes.tolist()[:-2] == last.codes.tolist()[1:]
+    assert again.codes.tolist()[-2:] == last.codes.tolist()[:1] * 2
+
+
+@pytest.mark.parametrize("is_compiled", {IS_BUILT, False})
+def test_texts_that_producers_make_up_are_forgotten_when_there_are_too_many(is_compiled: bool) -> None:  # noqa: FBT001
+    decoder = Decoder(FACTS["orders"], TEXTS, is_compiled=is_compiled, vocabulary_limit=100)
+    before = merchants(decoder, from_merchant("m0"))
+    for number in range(0, 1_000, 30):
+        names = [f"m{n}" for n in range(number, number + 30)]
+        column = merchants(decoder, *map(from_merchant, names))
+        assert column.appearing() == names
+        assert len(column.texts) < 130
+    assert column.texts is not before.texts
+    assert before.appearing() == ["m0"]
 
 
 def test_no_records_make_no_events() -> None:

@@ -8,7 +8,7 @@ from datasketches import hll_sketch, tgt_hll_type
 
 from streams.domain.declarations import Declarations
 from streams.domain.ledger import Ledger
-from streams.domain.pages import Page
+from streams.domain.pages import Page, decode_page
 from streams.domain.rollups import NONE
 from streams.domain.sketches import DISTINCTS, LG_REGISTERS, SketchTable, estimate
 from streams.domain.texts import hash_texts
@@ -66,8 +66,8 @@ def test_a_restored_sketch_goes_on_as_if_it_had_never_stopped() -> None:
         through, first, second = SketchTable(), SketchTable(), SketchTable()
         through.fold(HASHES)
         first.fold(HASHES[:before])
-        ((number, page),) = first.take_changed()
-        second.load(number, page)
+        ((number, value),) = first.take_changed()
+        second.load(number, decode_page(value))
         assert not list(second.take_changed())
         second.fold(HASHES[before - 2 :])
         assert estimate([page_of(second)]) == estimate([page_of(through)])

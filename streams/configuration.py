@@ -171,7 +171,7 @@ CHECKPOINT_INTERVAL_MS = Setting(
     "checkpoint_interval_ms",
     _whole(10, 60_000),
     500,
-    "Milliseconds between two checkpoints of a partition; longer where a worker has more than 12.",
+    "Milliseconds between two checkpoints of a partition; longer where a worker has more than 16.",
 )
 SESSION_TIMEOUT_MS = Setting(
     "session_timeout_ms",

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from streams.engine.status import WorkerStatus
     from streams.kafka.source import Source
 
-CHECKPOINTS_PER_SECOND = 24
-"""Of a worker at most: of more than 12 partitions each waits longer, or checkpoints would take more CPU than counting: 2 ms
-each, with those who follow them."""
+CHECKPOINTS_PER_SECOND = 32
+"""Of a worker at most: of more than 16 partitions each waits longer, or commits would take more CPU than counting."""
 CATCH_UP_MS = 10_000
 CATCH_UP_PAUSES = 4
 """A partition further behind than `CATCH_UP_MS` commits only after this many pauses.

@@ -1,9 +1,9 @@
 """One Kafka transaction, carried out in the task of whoever commits: three requests and nothing else.
 
-Used by the store. A producer of aiokafka hands each request of a transaction to a task of its own, which wakes up a
-dozen times for one checkpoint: with 32 partitions that took as much CPU as the counting. Here its requests and its
-handlers of answers are used without that task; the producer stays the owner of the connections, the epoch and the
-sequence numbers.
+Used by the ledger's store and the import's. A producer of aiokafka hands each request of a transaction to a task of
+its own, which wakes up a dozen times for one checkpoint: with 32 partitions that took as much CPU as the counting. Here
+its requests and its handlers of answers are used without that task; the producer stays the owner of the connections,
+the epoch and the sequence numbers.
 """
 
 # ruff: noqa: SLF001 - aiokafka's private names, held by tests/contract/test_ledger_names.py

@@ -21,6 +21,7 @@ from streams.errors import UnreachableError, UsageError
 from streams.festivals import load_festivals
 from streams.kafka.log_reader import LogReader
 from streams.kafka.topics import create_topics
+from streams.kafka.transaction import Transaction
 from streams.replay.imports import run
 from streams.replay.imports.files import look_at
 from streams.replay.imports.mapping import NO_MAPPING
@@ -30,7 +31,6 @@ from streams.replay.imports.tables import open_table
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.kafka
@@ -150,29 +150,19 @@ def test_a_crash_on_either_side_of_the_commit_loses_and_doubles_nothing(
 ) -> None:
     monkeypatch.setattr(run, "PART_ROWS", 100)
     path = write(tmp_path / "orders.csv", 950)
-    opened = ImportStore.open
-    crashes = Counter[str]()
+    commit = Transaction.commit
+    counts = Counter[str]()
 
-    async def open_to_crash(*arguments: Any) -> ImportStore:  # noqa: ANN401
-        store = await opened(*arguments)
-        commit: Callable[[], Any] = store._producer.commit_transaction
-        commits = 0
+    async def crash(self: Transaction) -> None:
+        counts["commits"] += 1
+        if counts["commits"] % 3 or counts["crashes"] == 3:
+            await commit(self)
+            return
+        await (commit(self) if is_committed else self.flush())
+        counts["crashes"] += 1
+        raise KafkaError("the connection is gone")
 
-        async def crash() -> None:
-            nonlocal commits
-            commits += 1
-            if commits < 3 or crashes.total() == 3:
-                await commit()
-                return
-            if is_committed:
-                await commit()
-            crashes["crash"] += 1
-            raise KafkaError("the connection is gone")
-
-        monkeypatch.setattr(store._producer, "commit_transaction", crash)
-        return store
-
-    monkeypatch.setattr(ImportStore, "open", open_to_crash)
+    monkeypatch.setattr(Transaction, "commit", crash)
     for _ in range(3):
         with pytest.raises(UnreachableError, match="goes on where this ended"):
             imported(path, settings)

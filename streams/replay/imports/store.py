@@ -11,18 +11,17 @@ All records of a file lie in one partition, whatever the mapping.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import TopicPartition
 
 from streams.errors import UnreachableError, UsageError
 from streams.kafka import clients
-from streams.kafka.batches import TransactionBatches
 from streams.kafka.log_reader import LogReader
 from streams.kafka.topics import IMPORTS
+from streams.kafka.transaction import Transaction, stop_sender
 from streams.replay.imports.partitioning import partitions_of
 from streams.replay.imports.progress import BAD_ROWS_KEPT, decode, decode_bad, encode, encode_bad
 
@@ -61,6 +60,7 @@ class ImportStore:
             producer = await clients.start_producer(settings, f"{settings.prefix}festival-import-{key.short}")
             store = cls(settings, producer, key, partitions)
             try:
+                await stop_sender(producer)
                 # Only now that no older writer's transaction can end any more is the progress what it will stay.
                 await store._read()
             except BaseException:
@@ -83,14 +83,10 @@ class ImportStore:
         kept = self._bad.setdefault(progress.run, [])
         bad = part.bad[: max(BAD_ROWS_KEPT - len(kept), 0)]
         try:
-            await self._producer.begin_transaction()
-            await self._send(part, bad, progress)
-            await self._producer.commit_transaction()
-        except (KafkaError, IllegalOperation, OSError) as error:
-            asyncio.get_running_loop().set_exception_handler(_leave_out_told)
+            await self._written(part, bad, progress).commit()
+        except (KafkaError, OSError) as error:
             causes = clients.causes_of(self._producer, error)
-            # A transaction that ended by itself between two batches was fenced too: the client learned of it first.
-            if any(isinstance(cause, ProducerFenced | InvalidProducerEpoch | IllegalOperation) for cause in causes):
+            if any(isinstance(cause, ProducerFenced | InvalidProducerEpoch) for cause in causes):
                 raise UsageError(
                     "another process imports the same file now, or this one stood still for too long: what was sent "
                     "is committed, the same command goes on behind it"
@@ -105,28 +101,20 @@ class ImportStore:
         """Release the connections. Never raises, may be called twice."""
         await clients.stop(self._producer)
 
-    async def _send(self, part: Part, bad: list[BadRow], progress: Progress) -> None:
+    def _written(self, part: Part, bad: list[BadRow], progress: Progress) -> Transaction:
+        """Return a transaction with all records of a part, none of which is sent yet."""
         prefix = self._settings.prefix
-        batches: dict[int, TransactionBatches] = {
-            partition: TransactionBatches(self._producer, partition) for partition in range(self._partitions)
-        }
+        transaction = Transaction(self._producer)
         chosen = partitions_of([key for key, _ in part.records], self._partitions)
         for partition, (key, value) in zip(chosen, part.records, strict=True):
-            await batches[partition].add(prefix + ORDERS, key, value)
+            transaction.add(TopicPartition(prefix + ORDERS, partition), key, value)
+        place = TopicPartition(prefix + IMPORTS, self._place)
         for first in range(0, len(bad), BAD_ROWS_IN_RECORD):
             rows = bad[first : first + BAD_ROWS_IN_RECORD]
             key = _encode_key(self._key.sha256, self._key.mapping, progress.run, rows[0].row)
-            await batches[self._place].add(prefix + IMPORTS, key, encode_bad(rows))
-        key = _encode_key(self._key.sha256, self._key.mapping)
-        await batches[self._place].add(prefix + IMPORTS, key, encode(progress))
-        for sent in batches.values():
-            await sent.send()
-        # A failed batch does not fail aiokafka's commit: its rows would be missing from it.
-        # All are looked at, or asyncio would tell of the others' exceptions when they are collected.
-        outcomes = await asyncio.gather(*(sent.acknowledged() for sent in batches.values()), return_exceptions=True)
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+            transaction.add(place, key, encode_bad(rows))
+        transaction.add(place, _encode_key(self._key.sha256, self._key.mapping), encode(progress))
+        return transaction
 
     async def _read(self) -> None:
         reader = await LogReader.open(self._settings, is_patient=False)
@@ -154,15 +142,6 @@ class ImportStore:
             self._bad.setdefault(run[0], []).extend(decode_bad(value))
         else:
             self.progress = decode(value)
-
-
-def _leave_out_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handle what nobody has looked at, but not the failure once more.
-
-    aiokafka gives it to a future inside each batch too (`MessageBatch._drain_waiter`), out of reach from outside.
-    """
-    if not isinstance(context.get("exception"), KafkaError):
-        loop.default_exception_handler(context)
 
 
 def _encode_key(*parts: str | int) -> bytes:

@@ -56,6 +56,8 @@ FETCH_WAIT_LIMIT_MS = 350
 the CPU of a slow load, for 90 ms of delay."""
 POLL_SECONDS = 1.0
 REBALANCE_TIMEOUT_MS = 30_000
+HEARTBEAT_MS = 500
+"""A worker hears by its next heartbeat that another one joins or leaves; until then that one's partitions wait."""
 QUEUED_BATCHES = 4
 """Batches waiting per source topic: memory is bounded by this many fetches, and the next fetch is under way."""
 
@@ -268,7 +270,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             fetch_min_bytes=FETCH_MIN_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=max(100, settings.session_timeout_ms // 4),
+            heartbeat_interval_ms=min(HEARTBEAT_MS, settings.session_timeout_ms // 4),
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             metadata_max_age_ms=30_000,
             **settings.client_options(),

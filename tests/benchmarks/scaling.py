@@ -217,14 +217,12 @@ def _rows(cases: Sequence[Case]) -> list[str]:
 
 
 def _formula(cases: Sequence[Case]) -> list[str]:
-    *fitted, checked = cases
-    factors = fit(fitted)
+    *others, checked = cases
+    factors = fit([one for case in others for one in (case, case.fifth) if one is not None])
     foretold = foretold_mb(factors, checked)
-    base, *others = factors
-    parts = [f"{base / 2**20:.0f} MB", f"partitions × {others[0] / 2**20:.2f} MB"]
-    parts += [
-        f"{name} × {factor:.0f} bytes" for name, factor in zip(("cells", "remembered ids"), others[1:], strict=True)
-    ]
+    base, per_partition, *rest = factors
+    parts = [f"{base / 2**20:.0f} MB", f"partitions × {per_partition / 2**20:.2f} MB"]
+    parts += [f"{name} × {factor:.0f} bytes" for name, factor in zip(("cells", "remembered ids"), rest, strict=True)]
     return [
         "Peak memory of a worker that catches up: " + " + ".join(parts) + ".",
         (
@@ -249,7 +247,7 @@ async def _main() -> None:
             for case in both:
                 case.runs.append(await catch_up(case.bench, case.orders.count, 1))
                 tell(f"round {number + 1}, {case.name}: {case.runs[-1]}")
-        for case in cases:
+        for case in both:
             case.cells = await _cells(case.bench)
     lines = [f"Machine: {machine()}. {arguments.rounds} rounds, medians, {arguments.orders:,} orders each.", ""]
     lines += [*_rows(cases), "", *_formula(cases), "", "| | |", "|---|---:|", *duplicates(), *pages()]

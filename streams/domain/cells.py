@@ -2,7 +2,7 @@
 
 A **group** is a value of the dimension with a currency. Cells lie in columns of one array per measure, so that a
 batch is added with one call per measure, whatever the number of groups. A **page** is what a checkpoint writes
-and a restore reads: of a windowed rollup all groups in some minutes, of a festival-long one 64 groups in the order
+and a restore reads: of a windowed rollup all groups in some minutes, of a festival-long one 32 groups in the order
 they were first seen.
 """
 

@@ -13,11 +13,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     IncompatibleBrokerVersion,
+    InvalidProducerEpoch,
     KafkaError,
+    ProducerFenced,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
 
+from streams.engine.checkpoint import FencedError
 from streams.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -156,20 +159,15 @@ async def stop(client: _Client | None) -> None:
     await asyncio.sleep(0)  # aiokafka does not wait for its sockets to close, which takes a turn of the loop
 
 
-def causes_of(producer: AIOKafkaProducer, error: BaseException) -> list[BaseException]:
-    """Return `error` and what is behind it, also what the producer's sender died of: aiokafka may hide it.
-
-    Looked at, the sender's exception is not told again when its task is collected.
-    """
-    sender = producer._sender.sender_task  # noqa: SLF001 - nothing public tells what it died of
-    died_of = sender.exception() if sender is not None and sender.done() and not sender.cancelled() else None
+def is_fenced(error: BaseException) -> bool:
+    """Return whether a newer owner is the cause of a failed transaction, which aiokafka may hide behind others."""
     causes: list[BaseException] = []
-    pending: list[BaseException | None] = [error, died_of]
+    pending: list[BaseException | None] = [error]
     for cause in pending:
         if cause is not None and cause not in causes:
             causes.append(cause)
             pending += [cause.__cause__, cause.__context__]
-    return causes
+    return any(isinstance(cause, ProducerFenced | InvalidProducerEpoch | FencedError) for cause in causes)
 
 
 def _look_at(task: asyncio.Future[None]) -> None:

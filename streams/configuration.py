@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from streams import setting_values as values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 DAY_MS = 24 * 60 * 60 * 1000
-_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]*")
-_PREFIX_LENGTH = 200  # Kafka's names end at 249 characters, and ours follow the prefix
+ANY_HOST = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,72 +48,9 @@ class Setting(Generic[T_co]):
         return self.unset or str(self.default)
 
 
-def _broker(text: str) -> str:
-    servers = [server.strip() for server in text.split(",")]
-    for server in servers:
-        host, colon, port = server.rpartition(":")
-        if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= 65_535:  # noqa: PLR2004
-            raise ValueError(f"{server!r} is not HOST:PORT")
-    return ",".join(servers)
-
-
-def _prefix(text: str) -> str:
-    if not _TOPIC_NAME.fullmatch(text) or len(text) > _PREFIX_LENGTH:
-        raise ValueError(
-            f"{text!r} cannot begin a topic's name: letters, digits, '.', '_' and '-', up to {_PREFIX_LENGTH}"
-        )
-    return text
-
-
-def _worker_name(text: str) -> str:
-    # It becomes a group instance id and the name of a directory.
-    if not _TOPIC_NAME.fullmatch(text) or text in {".", ".."} or len(text) > _PREFIX_LENGTH:
-        raise ValueError(f"{text!r} is no name: letters, digits, '.', '_' and '-', up to {_PREFIX_LENGTH}")
-    return text
-
-
-def _directory(text: str) -> Path:
-    path = Path(text)
-    if not path.is_dir():
-        raise ValueError(f"{text} is no directory")
-    return path
-
-
-def _file(text: str) -> Path:
-    path = Path(text)
-    with path.open("rb"):
-        return path
-
-
-def _first_line(text: str) -> str:
-    line = Path(text).read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
-    if not line:
-        raise ValueError(f"{text} begins with an empty line, the password should stand there")
-    return line
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise ValueError(f"{text!r} is not a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _choice(*names: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        for name in names:
-            if name.lower() == text.lower():
-                return name
-        raise ValueError(f"{text!r} is none of {', '.join(names)}")
-
-    return parse
-
-
 BROKER: Setting[str | None] = Setting(
     "broker",
-    _broker,
+    values.broker,
     None,
     "Kafka's bootstrap servers.",
     flag="--broker",
@@ -122,7 +59,7 @@ BROKER: Setting[str | None] = Setting(
 )
 PREFIX = Setting(
     "prefix",
-    _prefix,
+    values.prefix,
     "",
     "Put before topics, ledger, consumer group and transactional ids; letters, digits, '.', '_' and '-'.",
     flag="--prefix",
@@ -131,11 +68,20 @@ PREFIX = Setting(
 )
 FESTIVALS_DIR: Setting[Path | None] = Setting(
     "festivals_dir",
-    _directory,
+    values.directory,
     None,
     "A directory of festival files, besides the built-in ones.",
     flag="--festivals",
     metavar="DIR",
+    unset="only the built-in ones",
+)
+DECLARATIONS: Setting[Path | None] = Setting(
+    "declarations",
+    values.file,
+    None,
+    "A file of the dimensions and amounts that are counted besides the built-in ones.",
+    flag="--declarations",
+    metavar="FILE",
     unset="only the built-in ones",
 )
 DATA_DIR: Setting[Path | None] = Setting(
@@ -150,7 +96,7 @@ DATA_DIR: Setting[Path | None] = Setting(
 )
 NAME: Setting[str | None] = Setting(
     "name",
-    _worker_name,
+    values.worker_name,
     None,
     "A worker's name: its place in the group, locked on this machine.",
     flag="--name",
@@ -160,41 +106,93 @@ NAME: Setting[str | None] = Setting(
 WEB_HOST = Setting("web_host", str, "127.0.0.1", "Address to serve HTTP on.", flag="--web-host", metavar="HOST")
 WEB_PORT = Setting(
     "web_port",
-    _whole(0, 65_535),
+    values.whole(0, 65_535),
     6066,
     "Port to serve HTTP on; one that is given and taken is an error.",
     flag="--web-port",
     metavar="PORT",
     unset="6066, or the next free one",
 )
+WEB_ALLOWED_HOSTS: Setting[tuple[str, ...] | None] = Setting(
+    "web_allowed_hosts",
+    values.hosts,
+    None,
+    "Names and addresses a browser may ask this server by, separated by commas, `*` for any; a request with another "
+    "`Host` gets 421. The port does not count.",
+    unset="on loopback localhost, 127.0.0.1, [::1]; else any",
+)
+WEB_CONNECTIONS: Setting[int | None] = Setting(
+    "web_connections",
+    values.whole(1, 1_000_000),
+    None,
+    "How many HTTP connections may be open at once; fewer where the limit of open files would leave less than 256.",
+    unset="256 in a worker, 4096 in a board",
+)
+WEB_PATH = Setting(
+    "web_path",
+    values.web_path,
+    "/",
+    "Path under which everything lies that is served, `/livez` and `/metrics` too: for a proxy that has other things "
+    "beside it.",
+)
+WEB_FRAME_ANCESTORS = Setting(
+    "web_frame_ancestors",
+    values.frame_ancestors,
+    "'none'",
+    "Which pages may hold the screen in a frame, as `frame-ancestors` of Content-Security-Policy has it: `'none'`, or "
+    "`'self'` and addresses such as `https://intranet.example.com`, separated by spaces.",
+)
+PUBLISH = Setting(
+    "publish",
+    values.yes_or_no,
+    default=False,
+    meaning="Whether boards publish the committed totals on the topic festival.totals, which `festival topics` makes "
+    "under this setting: yes or no.",
+    unset="no",
+)
+SHOW = Setting(
+    "show",
+    values.yes_or_no,
+    default=True,
+    flag="--show",
+    meaning="Whether a worker shows the totals, so reads the whole ledger beside its counting: yes or no. With no, "
+    "boards show them, and the worker its own metrics and whether it is ready.",
+    unset="yes",
+)
 CHECKPOINT_INTERVAL_MS = Setting(
     "checkpoint_interval_ms",
-    _whole(10, 60_000),
+    values.whole(10, 60_000),
     500,
     "Milliseconds between two checkpoints of a partition; longer where a worker has more than 16.",
 )
 SESSION_TIMEOUT_MS = Setting(
     "session_timeout_ms",
-    _whole(1_000, 30 * 60_000),
+    values.whole(1_000, 30 * 60_000),
     6_000,
     "After this silence, in milliseconds, a worker's partitions go to others.",
 )
 SETTLE_MS = Setting(
     "settle_ms",
-    _whole(0, 3650 * DAY_MS),
+    values.whole(0, 3650 * DAY_MS),
     30 * DAY_MS,
     f"How many milliseconds after its end a festival's events still count (a day has {DAY_MS}); the sources keep "
     "5 days more.",
 )
 DEDUP_HORIZON_MINUTES = Setting(
     "dedup_horizon_minutes",
-    _whole(0, 24 * 60),
+    values.whole(0, 24 * 60),
     10,
     "How many minutes a resend is known as one, in Kafka's record time.",
 )
+REJECTED_RETENTION = Setting(
+    "rejected_retention",
+    values.whole(1, 3650),
+    90,
+    "How many days the `.rejected` topics that `festival topics` makes keep a record; audits compare what is younger.",
+)
 LOG_LEVEL = Setting(
     "log_level",
-    _choice("debug", "info", "warning", "error"),
+    values.choice("debug", "info", "warning", "error"),
     "info",
     "How much is logged: debug, info, warning or error.",
     flag="--log-level",
@@ -202,7 +200,7 @@ LOG_LEVEL = Setting(
 )
 LOG_FORMAT = Setting(
     "log_format",
-    _choice("text", "json"),
+    values.choice("text", "json"),
     "text",
     "How it is logged, on stderr, a line per event: text or json.",
     flag="--log-format",
@@ -210,13 +208,13 @@ LOG_FORMAT = Setting(
 )
 SECURITY_PROTOCOL = Setting(
     "security_protocol",
-    _choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    values.choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
     "PLAINTEXT",
     "How to speak to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
 )
 SECURITY_MECHANISM: Setting[str | None] = Setting(
     "security_mechanism",
-    _choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    values.choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
     None,
     "With SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
     unset="none",
@@ -227,16 +225,76 @@ SECURITY_PASSWORD: Setting[str | None] = Setting(
 )
 SECURITY_PASSWORD_FILE: Setting[str | None] = Setting(
     "security_password_file",
-    _first_line,
+    values.first_line,
     None,
     "Instead: a file whose first line is the password, as mounted secrets are.",
     unset="none",
 )
 SECURITY_CA_FILE: Setting[Path | None] = Setting(
-    "security_ca_file", _file, None, "With TLS: the certificates to trust, PEM.", unset="the system's"
+    "security_ca_file", values.file, None, "With TLS: the certificates to trust, PEM.", unset="the system's"
+)
+REGISTRY_URL: Setting[tuple[str, ...]] = Setting(
+    "registry_url",
+    values.urls,
+    (),
+    "Addresses of the schema registry, separated by commas and tried in turn; they stand above those of a map.",
+    unset="those of the map",
+)
+REGISTRY_USER: Setting[str | None] = Setting("registry_user", str, None, "The registry's user.", unset="none")
+REGISTRY_PASSWORD: Setting[str | None] = Setting(
+    "registry_password", str, None, "That user's password; never shown or logged.", unset="none"
+)
+REGISTRY_PASSWORD_FILE: Setting[str | None] = Setting(
+    "registry_password_file",
+    values.first_line,
+    None,
+    "Instead: a file whose first line is the password.",
+    unset="none",
+)
+REGISTRY_TOKEN: Setting[str | None] = Setting(
+    "registry_token", str, None, "In place of user and password: a bearer token.", unset="none"
+)
+REGISTRY_TOKEN_FILE: Setting[str | None] = Setting(
+    "registry_token_file",
+    values.first_line,
+    None,
+    "Instead: a file whose first line is the token.",
+    unset="none",
+)
+REGISTRY_CA_FILE: Setting[Path | None] = Setting(
+    "registry_ca_file",
+    values.file,
+    None,
+    "The certificates to trust of the registry, PEM.",
+    unset="the system's",
+)
+REGISTRY_CERT_FILE: Setting[Path | None] = Setting(
+    "registry_cert_file", values.file, None, "A client certificate for the registry, PEM.", unset="none"
+)
+REGISTRY_KEY_FILE: Setting[Path | None] = Setting(
+    "registry_key_file",
+    values.file,
+    None,
+    "The key of that certificate, PEM.",
+    unset="in the certificate's file",
+)
+HASH_KEY_FILE: Setting[Path | None] = Setting(
+    "hash_key_file",
+    values.file,
+    None,
+    "Where set, bridge, import and replay replace `buyer` and `user` by a keyed hash (HMAC-SHA-256, 32 hex digits) "
+    "before they send them. The key is the file's bytes without a final line end.",
+    unset="none",
 )
 
-COMMON = (BROKER, PREFIX, FESTIVALS_DIR, DATA_DIR, LOG_LEVEL, LOG_FORMAT)
+CHROMIUM: Setting[Path | None] = Setting(
+    "chromium",
+    Path,
+    None,
+    "The Chromium that prints a report as PDF.",
+    unset="`chromium`, `chromium-browser` or `google-chrome` of PATH",
+)
+COMMON = (BROKER, PREFIX, FESTIVALS_DIR, DECLARATIONS, DATA_DIR, LOG_LEVEL, LOG_FORMAT)
 """Flags of every command."""
 WEB = (WEB_HOST, WEB_PORT)
 """Flags of those that serve."""
@@ -244,22 +302,41 @@ SETTINGS: tuple[Setting[object], ...] = (
     BROKER,
     PREFIX,
     FESTIVALS_DIR,
+    DECLARATIONS,
     DATA_DIR,
     NAME,
     WEB_HOST,
     WEB_PORT,
+    WEB_ALLOWED_HOSTS,
+    WEB_CONNECTIONS,
+    WEB_PATH,
+    WEB_FRAME_ANCESTORS,
+    PUBLISH,
+    SHOW,
     CHECKPOINT_INTERVAL_MS,
     SESSION_TIMEOUT_MS,
     SETTLE_MS,
     DEDUP_HORIZON_MINUTES,
+    REJECTED_RETENTION,
     LOG_LEVEL,
     LOG_FORMAT,
+    CHROMIUM,
     SECURITY_PROTOCOL,
     SECURITY_MECHANISM,
     SECURITY_USER,
     SECURITY_PASSWORD,
     SECURITY_PASSWORD_FILE,
     SECURITY_CA_FILE,
+    REGISTRY_URL,
+    REGISTRY_USER,
+    REGISTRY_PASSWORD,
+    REGISTRY_PASSWORD_FILE,
+    REGISTRY_TOKEN,
+    REGISTRY_TOKEN_FILE,
+    REGISTRY_CA_FILE,
+    REGISTRY_CERT_FILE,
+    REGISTRY_KEY_FILE,
+    HASH_KEY_FILE,
 )
 
 _INTRODUCTION = f"""# Settings
@@ -269,9 +346,9 @@ test compares.
 
 Each setting is an environment variable, some are a flag of the commands as well, which wins; an empty variable is none.
 All are checked before anything starts, and whatever is wrong is told at once (exit status 2). Every process of one
-cluster needs the same `{PREFIX.variable}`, `{SETTLE_MS.variable}`, `{DEDUP_HORIZON_MINUTES.variable}` and festival
-files: they decide counts, and a worker whose own differ refuses to count. What a worker's user must be allowed on a
-cluster with ACLs stands in [operations](operations.md).
+cluster needs the same `{PREFIX.variable}`, `{SETTLE_MS.variable}`, `{DEDUP_HORIZON_MINUTES.variable}`,
+`{DECLARATIONS.variable}` and festival files: they decide counts, and a worker whose own differ refuses to count. What a
+worker's user must be allowed on a cluster with ACLs stands in [operations](operations.md).
 """
 
 

@@ -1,6 +1,7 @@
 """Logs: one line per event that matters, on stderr, as text or as JSON; a flood from a library is cut to a trickle.
 
-Fields travel in `extra={...}` and are shown as `key=value`, or as keys of the JSON object.
+Fields travel in `extra={...}` and are shown as `key=value`, or as keys of the JSON object. What somebody may want to
+compute with (positions, partitions, seconds) is a field, never only a part of the text.
 """
 
 from __future__ import annotations
@@ -22,6 +23,16 @@ KINDS_LIMIT = 1_000
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "suppressed"}
 
 
+_process: dict[str, str | None] = {"worker": None, "prefix": ""}
+"""What every JSON line says of the process that wrote it."""
+
+
+def identify(**fields: str) -> None:
+    """Say of this process `worker` (its name, null where it is none) or `prefix`, in every JSON line from now on."""
+    assert fields.keys() <= _process.keys(), fields
+    _process.update(fields)
+
+
 class TextFormatter(logging.Formatter):
     """`2019-11-11T00:00:00.000Z INFO festival.worker restored partition=3 seconds=0.4`."""
 
@@ -33,13 +44,14 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, message, the fields, and `exception`."""
+    """One JSON object per line: time, level, logger, message, worker, prefix, the fields, and `exception`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         # The fields stand first, so that none of them can take the place of a key of ours.
         document = {
             **_fields(record),
+            **_process,
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -99,6 +111,10 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, dict):
+        value = ",".join(f"{key}:{inner}" for key, inner in value.items()) or "none"
+    elif isinstance(value, list | tuple):
+        value = ",".join(map(str, value)) or "none"
     text = str(value)
     # Quoted where a reader could not tell where it ends; a line break would forge a line.
     return repr(text) if not text or any(c.isspace() or c in "\"'=" for c in text) or not text.isprintable() else text

@@ -3,26 +3,26 @@
 Totals are state, not process counters: gauges read from a snapshot of the committed ledger, so they survive restarts
 and rebalances, and every worker and board shows the same. What a worker knows of itself comes from its status.
 
-Shown by `streams.web.exposition`; `python -m streams.metrics` writes the page `docs/metrics.md`.
+Shown by `streams.web.exposition`; `python -m streams.metrics_page` writes the page `docs/metrics.md`.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from streams.board import gauges
+from streams.board.answers import gauges
+from streams.domain.ledger import Outcome
 from streams.domain.rejections import Reason
 from streams.engine.status import HeldReason, PartitionState
 
 if TYPE_CHECKING:
-    from streams.board.gauges import Read, Sample
+    from streams.board.answers.gauges import Read, Sample
     from streams.engine.status import Histogram, StatusSnapshot, WorkerStatus
 
-OUTCOMES = ("counted", "duplicate", "expired", "outside", "rejected")
+OUTCOMES = tuple(sorted(map(str, Outcome)))
 
 
 class Kind(StrEnum):
@@ -53,8 +53,13 @@ _FESTIVAL = ("festival",)
 _CURRENCY = ("festival", "currency")
 
 LEDGER = (
-    Entry("festival_orders", _FESTIVAL, "Orders placed.", ledger=gauges.total("orders")),
-    Entry("festival_cancelled_orders", _FESTIVAL, "Orders cancelled.", ledger=gauges.total("cancelled")),
+    Entry("festival_orders", _FESTIVAL, "Orders placed.", ledger=gauges.total(lambda totals: totals.orders)),
+    Entry(
+        "festival_cancelled_orders",
+        _FESTIVAL,
+        "Orders cancelled.",
+        ledger=gauges.total(lambda totals: totals.cancelled),
+    ),
     Entry("festival_gross_minor", _CURRENCY, "Gross merchandise value, in minor units.", ledger=gauges.money("gross")),
     Entry(
         "festival_net_minor", _CURRENCY, "Gross less coupons and credits, in minor units.", ledger=gauges.money("net")
@@ -67,6 +72,13 @@ LEDGER = (
         _FESTIVAL,
         "Gross in the festival's home currency, in its minor units; a lower bound where a rate is missing.",
         ledger=gauges.home_gross,
+    ),
+    Entry(
+        "festival_display_gross_minor",
+        _CURRENCY,
+        "Gross in the home currency told in a currency that the festival's file displays, in its minor units; a lower "
+        "bound where a rate is missing.",
+        ledger=gauges.display_gross,
     ),
     Entry(
         "festival_previous_gross_minor",
@@ -150,8 +162,40 @@ LEDGER = (
     Entry(
         "festival_complete",
         _FESTIVAL,
-        "1 if every partition of the ledger has a committed cursor and none is held here, else 0.",
+        "1 if every partition that the source topics have now has a committed cursor, none is held by any worker, and "
+        "the ledger counts the festival; else 0.",
         ledger=gauges.complete,
+    ),
+    Entry(
+        "festival_ledger_info",
+        ("festival", "ledger"),
+        "1: the generation of the ledger that is shown. A recount makes another one.",
+        ledger=gauges.ledger,
+    ),
+    Entry(
+        "festival_counted_from",
+        _FESTIVAL,
+        "1 where the count begins later than its log did, as a recount was told to accept (`counted_from` of the "
+        "totals); else 0.",
+        ledger=gauges.counted_from,
+    ),
+    Entry(
+        "festival_sealed_info",
+        ("festival", "sealed"),
+        "1: the festival is told out of a sealed file, whose SHA-256 this is. Absent where a ledger is followed.",
+        ledger=gauges.sealed,
+    ),
+    Entry(
+        "festival_held_partitions",
+        _FESTIVAL,
+        "Partitions that stand still because going on would be guessing, of all workers together.",
+        ledger=gauges.held_partitions,
+    ),
+    Entry(
+        "festival_open_transactions",
+        (),
+        "Partitions whose count waits for a producer's transaction that is open for more than 5 s.",
+        ledger=gauges.open_transactions,
     ),
     Entry(
         "festival_implausible",
@@ -231,7 +275,8 @@ WORKER = (
     Entry(
         "streams_lag_records",
         _TOPIC_PARTITION,
-        "Records between the committed position and the end offset; never negative.",
+        "Records between the committed position and the high watermark, those behind an open transaction included; "
+        "never negative.",
         status=_lag,
     ),
     Entry("streams_partition_owner", ("partition",), "1 for each partition this worker owns.", status=_owners),
@@ -298,11 +343,16 @@ KAFKA_CONTACT = Entry(
     (),
     "When Kafka last answered this process, which asks every second; absent before the first answer.",
 )
+CLOCK_OFFSET = Entry(
+    "streams_clock_offset_seconds",
+    (),
+    "This machine's clock less the broker's, as the newest records of the ledger tell it; absent until one has come.",
+)
 AUDIT_DIFFERENCE = Entry(
     "streams_audit_difference",
     ("measure",),
-    "Largest sum of differences the last audit found in any rollup of the measure, 0 where all agrees; absent on "
-    "machines where no audit ran.",
+    "Largest sum of differences the last audit found in any rollup of the measure, 0 where all agrees. Where the last "
+    "one ran on another machine: measure any, how many numbers its verdict says differ. Absent before the first.",
 )
 AUDIT_TIME = Entry("streams_audit_timestamp_seconds", (), "When that audit ended.")
 RESIDENT_MEMORY = Entry(
@@ -315,44 +365,9 @@ PROCESS = (
     START_TIME,
     RESIDENT_MEMORY,
     KAFKA_CONTACT,
+    CLOCK_OFFSET,
     AUDIT_DIFFERENCE,
     AUDIT_TIME,
 )
 """From every process that serves `/metrics`."""
 CATALOGUE = (*LEDGER, *WORKER, *PROCESS)
-
-
-_INTRODUCTION = """# Metrics
-
-Written by `python -m streams.metrics > docs/metrics.md` from the catalogue in `streams/metrics.py`; a test compares.
-
-Money is in minor units (fen, cents) of the currency, times are seconds since the Unix epoch. Totals are gauges read
-from the committed ledger: they survive restarts and rebalances, and never fall within one generation of the ledger,
-except that a label value which grows out of `__other__` takes its count with it.
-"""
-_SECTIONS = (
-    (
-        "From the committed ledger",
-        "The same on every worker and board: read with `max without (instance, pod)`.",
-        LEDGER,
-    ),
-    ("From each worker, about itself", "Counters begin at zero with the process.", WORKER),
-    ("From every process with `/metrics`", "About the page itself.", PROCESS),
-)
-
-
-def markdown() -> str:
-    """Return the page `docs/metrics.md`."""
-    parts = [_INTRODUCTION]
-    for title, sentence, entries in _SECTIONS:
-        rows = [
-            f"| `{entry.name}` | {entry.kind} | {', '.join(f'`{label}`' for label in entry.labels)} | {entry.help} |"
-            for entry in entries
-        ]
-        table = "\n".join(["| name | type | labels | meaning |", "|---|---|---|---|", *rows])
-        parts.append(f"## {title}\n\n{sentence}\n\n{table}\n")
-    return "\n".join(parts)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(markdown())

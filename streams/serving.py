@@ -11,17 +11,26 @@ import signal
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from streams.audit.record import record_path
+from streams.audit.last_audit import record_path
+from streams.audit.recorded import VerdictFollower
+from streams.engine.clock import BrokerClock, SystemClock
 from streams.festivals import load_festivals
-from streams.kafka.follower import LedgerFollower
+from streams.festivals.declared import load_declared
+from streams.handover.publisher import TotalsPublisher
+from streams.handover.verdict import sealed_verdict
+from streams.kafka.client.clients import await_broker
+from streams.kafka.cluster.watch import watch_clock
+from streams.kafka.ledger.follower import LedgerFollower
+from streams.web.placement import Placement
 from streams.web.ports import listen, url_of
-from streams.web.server import ServerThread, serve_board
+from streams.web.server import Access, ServerThread, serve_board, serve_sealed, serve_worker_alone
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from streams.app import WorkerParts
+    from streams.board.view.sealed import SealedState
     from streams.settings import Settings
 
 
@@ -36,13 +45,20 @@ def open_port(settings: Settings) -> socket.socket:
     return listen(settings.web_host, settings.web_port, is_explicit=settings.is_web_port_explicit)
 
 
+def _access(settings: Settings) -> Access:
+    return Access(settings.web_allowed_hosts, settings.web_connections)
+
+
+def _placement(settings: Settings) -> Placement:
+    return Placement(settings.web_path, settings.web_frame_ancestors)
+
+
 @asynccontextmanager
 async def worker_web(parts: WorkerParts) -> AsyncIterator[str]:
     """Serve a worker's HTTP interface while the context is open; gives its address."""
     listener = open_port(parts.settings)
-    url = url_of(listener)
-    follower, audit = LedgerFollower(parts.settings), record_path(parts.settings)
-    server = ServerThread(lambda: serve_board(listener, follower, parts.festivals, parts.status, audit))
+    url = url_of(listener, parts.settings.web_path)
+    server = ServerThread(lambda: _serve_worker(listener, parts))
     server.start()
     try:
         yield url
@@ -50,17 +66,73 @@ async def worker_web(parts: WorkerParts) -> AsyncIterator[str]:
         await asyncio.to_thread(server.stop)
 
 
-async def run_board(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Follow the ledger and serve it until SIGINT or SIGTERM; `announce` is told the address."""
-    quiet_clients(settings)
-    festivals = load_festivals(settings.festivals_dir)
-    listener = open_port(settings)
-    announce(url_of(listener))
-    serving = asyncio.create_task(
-        serve_board(listener, LedgerFollower(settings), festivals, audit_record=record_path(settings))
+async def _serve_worker(listener: socket.socket, parts: WorkerParts) -> None:
+    settings = parts.settings
+    if not settings.show:
+        await serve_worker_alone(listener, parts.status, parts.clock, _access(settings), _placement(settings))
+        return
+    await serve_board(
+        listener,
+        LedgerFollower(settings, parts.clock),
+        parts.festivals,
+        status=parts.status,
+        audit_record=record_path(settings),
+        verdicts=VerdictFollower(settings),
+        access=_access(settings),
+        placement=_placement(settings),
+        declared=load_declared(settings.declarations),
     )
+
+
+async def run_sealed_board(settings: Settings, states: Sequence[SealedState], announce: Callable[[str], None]) -> None:
+    """Serve sealed files until SIGINT or SIGTERM, without a broker; `announce` is told the address."""
+    listener = open_port(settings)
+    announce(url_of(listener, settings.web_path))
+    found = {state.festival.id: sealed_verdict(state.sealed) for state in states}
+    verdicts = {name: verdict for name, verdict in found.items() if verdict is not None}
+    serving = asyncio.create_task(serve_sealed(listener, states, verdicts, _access(settings), _placement(settings)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)
     with suppress(asyncio.CancelledError):
         await serving
+
+
+async def run_board(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Follow the ledger and serve it until SIGINT or SIGTERM; `announce` is told the address.
+
+    Serves from the start, while the broker is waited for. Raises `BrokerAwayError` where it does not answer in time.
+    """
+    quiet_clients(settings)
+    festivals, declared = load_festivals(settings.festivals_dir), load_declared(settings.declarations)
+    listener = open_port(settings)
+    announce(url_of(listener, settings.web_path))
+    clock = BrokerClock(SystemClock())
+    watching = asyncio.create_task(watch_clock(clock))
+    serving = asyncio.create_task(
+        serve_board(
+            listener,
+            LedgerFollower(settings, clock),
+            festivals,
+            audit_record=record_path(settings),
+            verdicts=VerdictFollower(settings),
+            access=_access(settings),
+            placement=_placement(settings),
+            beside=(lambda shown: TotalsPublisher(settings, shown).run()) if settings.publish else None,
+            declared=declared,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving.cancel)
+    reaching = asyncio.create_task(await_broker(settings))
+    try:
+        await asyncio.wait({serving, reaching}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            await reaching  # raises where nobody has answered in time
+        with suppress(asyncio.CancelledError):
+            await serving
+    finally:
+        for task in (reaching, serving, watching):
+            task.cancel()
+        await asyncio.gather(reaching, serving, watching, return_exceptions=True)

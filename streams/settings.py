@@ -33,6 +33,10 @@ class Secret(str):
         return "'***'"
 
 
+RETENTION_SLACK_MS = 3_600_000
+"""By so much a clock may differ from the broker's, which deletes what is too old."""
+
+
 @dataclass(frozen=True, slots=True)
 class Security:
     """How to speak to the broker."""
@@ -66,30 +70,60 @@ class Security:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryAccess:
+    """Where the schema registry is, and who asks it."""
+
+    urls: tuple[str, ...] = configuration.REGISTRY_URL.default
+    """Empty: those of the map."""
+    user: str | None = configuration.REGISTRY_USER.default
+    password: Secret | None = field(default=None, repr=False)
+    token: Secret | None = field(default=None, repr=False)
+    ca_file: Path | None = configuration.REGISTRY_CA_FILE.default
+    cert_file: Path | None = configuration.REGISTRY_CERT_FILE.default
+    key_file: Path | None = configuration.REGISTRY_KEY_FILE.default
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that is set from outside, as `streams.configuration` says. Immutable: a process reads it once."""
 
     broker: str | None = configuration.BROKER.default
     prefix: str = configuration.PREFIX.default
     festivals_dir: Path | None = configuration.FESTIVALS_DIR.default
+    declarations: Path | None = configuration.DECLARATIONS.default
     data_dir: Path = Path("data")
     security: Security = Security()
     web_host: str = configuration.WEB_HOST.default
     web_port: int = configuration.WEB_PORT.default
     is_web_port_explicit: bool = False
     """A default port that is taken gives way to the next free one, an explicit one does not."""
+    web_allowed_hosts: tuple[str, ...] | None = configuration.WEB_ALLOWED_HOSTS.default
+    web_connections: int | None = configuration.WEB_CONNECTIONS.default
+    web_path: str = configuration.WEB_PATH.default
+    web_frame_ancestors: str = configuration.WEB_FRAME_ANCESTORS.default
+    publish: bool = configuration.PUBLISH.default
+    show: bool = configuration.SHOW.default
     name: str | None = configuration.NAME.default
     checkpoint_interval_ms: int = configuration.CHECKPOINT_INTERVAL_MS.default
     settle_ms: int = configuration.SETTLE_MS.default
     dedup_horizon_minutes: int = configuration.DEDUP_HORIZON_MINUTES.default
+    rejected_retention: int = configuration.REJECTED_RETENTION.default
+    """Days."""
     session_timeout_ms: int = configuration.SESSION_TIMEOUT_MS.default
     log_level: str = configuration.LOG_LEVEL.default
     log_format: str = configuration.LOG_FORMAT.default
+    chromium: Path | None = configuration.CHROMIUM.default
+    registry: RegistryAccess = RegistryAccess()
+    hash_key_file: Path | None = configuration.HASH_KEY_FILE.default
+
+    def rejected_kept_from_ms(self, now_ms: int) -> int:
+        """Return the record time from which on a rejected record is still kept for certain."""
+        return now_ms - self.rejected_retention * configuration.DAY_MS + RETENTION_SLACK_MS
 
     @property
     def bootstrap_servers(self) -> str:
         """Return the broker's address; the command line has looked it up before anybody asks."""
-        assert self.broker is not None, "resolve the broker first (streams.kafka.address.resolve)"
+        assert self.broker is not None, "resolve the broker first (streams.broker.address.resolve)"
         return self.broker
 
     def client_options(self) -> dict[str, Any]:
@@ -119,18 +153,29 @@ def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[st
         broker=reader.read(configuration.BROKER),
         prefix=reader.read(configuration.PREFIX),
         festivals_dir=reader.read(configuration.FESTIVALS_DIR),
+        declarations=reader.read(configuration.DECLARATIONS),
         data_dir=reader.read(configuration.DATA_DIR) or default_data_dir(Path(__file__).parent, reader.environ),
         security=_security(reader),
         web_host=reader.read(configuration.WEB_HOST),
         web_port=reader.read(configuration.WEB_PORT),
         is_web_port_explicit=reader.text(configuration.WEB_PORT) is not None,
+        web_allowed_hosts=reader.read(configuration.WEB_ALLOWED_HOSTS),
+        web_connections=reader.read(configuration.WEB_CONNECTIONS),
+        web_path=reader.read(configuration.WEB_PATH),
+        web_frame_ancestors=reader.read(configuration.WEB_FRAME_ANCESTORS),
+        publish=reader.read(configuration.PUBLISH),
+        show=reader.read(configuration.SHOW),
         name=reader.read(configuration.NAME),
         checkpoint_interval_ms=reader.read(configuration.CHECKPOINT_INTERVAL_MS),
         settle_ms=reader.read(configuration.SETTLE_MS),
         dedup_horizon_minutes=reader.read(configuration.DEDUP_HORIZON_MINUTES),
+        rejected_retention=reader.read(configuration.REJECTED_RETENTION),
         session_timeout_ms=reader.read(configuration.SESSION_TIMEOUT_MS),
         log_level=reader.read(configuration.LOG_LEVEL),
         log_format=reader.read(configuration.LOG_FORMAT),
+        chromium=reader.read(configuration.CHROMIUM),
+        registry=_registry(reader),
+        hash_key_file=reader.read(configuration.HASH_KEY_FILE),
     )
     if reader.problems:
         raise UsageError("\n".join(reader.problems))
@@ -169,7 +214,7 @@ def _security(reader: _Reader) -> Security:
         protocol=reader.read(configuration.SECURITY_PROTOCOL),
         mechanism=reader.read(configuration.SECURITY_MECHANISM),
         username=reader.read(configuration.SECURITY_USER),
-        password=_password(reader),
+        password=_secret(reader, configuration.SECURITY_PASSWORD, configuration.SECURITY_PASSWORD_FILE),
         ca_file=reader.read(configuration.SECURITY_CA_FILE),
     )
     password, in_file = configuration.SECURITY_PASSWORD.variable, configuration.SECURITY_PASSWORD_FILE.variable
@@ -192,9 +237,30 @@ def _security(reader: _Reader) -> Security:
     return security
 
 
-def _password(reader: _Reader) -> Secret | None:
-    plain, in_file = configuration.SECURITY_PASSWORD, configuration.SECURITY_PASSWORD_FILE
+def _registry(reader: _Reader) -> RegistryAccess:
+    """Return who asks the registry; secrets come from the environment only."""
+    access = RegistryAccess(
+        urls=reader.read(configuration.REGISTRY_URL),
+        user=reader.read(configuration.REGISTRY_USER),
+        password=_secret(reader, configuration.REGISTRY_PASSWORD, configuration.REGISTRY_PASSWORD_FILE),
+        token=_secret(reader, configuration.REGISTRY_TOKEN, configuration.REGISTRY_TOKEN_FILE),
+        ca_file=reader.read(configuration.REGISTRY_CA_FILE),
+        cert_file=reader.read(configuration.REGISTRY_CERT_FILE),
+        key_file=reader.read(configuration.REGISTRY_KEY_FILE),
+    )
+    user, token = configuration.REGISTRY_USER.variable, configuration.REGISTRY_TOKEN.variable
+    if (access.user is None) is not (access.password is None):
+        reader.problems.append(f"{user}: user and password go together, set both or none")
+    if access.user is not None and access.token is not None:
+        reader.problems.append(f"{token}: given besides {user}, set one of them")
+    if access.key_file is not None and access.cert_file is None:
+        key, certificate = configuration.REGISTRY_KEY_FILE.variable, configuration.REGISTRY_CERT_FILE.variable
+        reader.problems.append(f"{key}: a key is only used with a certificate, set {certificate}")
+    return access
+
+
+def _secret(reader: _Reader, plain: Setting[str | None], in_file: Setting[str | None]) -> Secret | None:
     if reader.text(plain) and reader.text(in_file):
         reader.problems.append(f"{plain.variable}: given besides {in_file.variable}, set one of them")
-    password = reader.read(in_file) or reader.read(plain)
-    return Secret(password) if password else None
+    found = reader.read(in_file) or reader.read(plain)
+    return Secret(found) if found else None

@@ -1,6 +1,6 @@
 """Fixtures for all tests: one broker per session, a prefix of its own for each test, no settings from outside.
 
-Of the profiles of hypothesis `ci` is what the test command runs, `thorough` what a change of the ledger deserves:
+The profile `ci` of hypothesis is what the test command runs, `thorough` what a change of the ledger deserves:
 bin/test tests/property --hypothesis-profile thorough
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from streams.broker.embedded import EmbeddedKafka, any_free_port
 from streams.errors import UnreachableError
-from streams.kafka.embedded import EmbeddedKafka, any_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -27,8 +27,14 @@ settings.load_profile("ci")
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 """For the brokers of the tests: a start takes 3.5 s of CPU and not 6.8, as nothing is compiled for a long life."""
 TEST_VARIABLES = {"FESTIVAL_CI", "FESTIVAL_TEST_BROKER"}
-"""Of the tests themselves: skips are failures; a broker that runs already, to save its start."""
+"""Variables of the tests themselves: skips are failures; a broker that runs already, to save its start."""
 
+
+QUICK = {
+    "log.cleaner.backoff.ms": "500",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
+}
+"""How often the shared broker looks for logs to compact (else every 15 s), and for late transactions (10 s)."""
 
 UNMENDABLE = ("no IPv6 here", "the system gave out the last port")
 """Reasons to skip that hold in CI too: nobody can install these."""
@@ -78,7 +84,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running
         return
     try:
-        with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), port=any_free_port()) as broker:
+        with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), port=any_free_port(), properties=QUICK) as broker:
             yield broker.address
     except UnreachableError as error:
         skip(str(error))

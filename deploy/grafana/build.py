@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
 )
 
-from deploy.grafana import health, lag, live
+from deploy.grafana import health, lag, live, marks
 from deploy.grafana.panels import DATASOURCE
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def dashboards() -> dict[str, str]:
         (lag.UID, _frame(lag.TITLE, lag.UID, "What waits on Kafka, and for how long.", "now-1h")),
     ]
     panels = {live.UID: live.panels(), health.UID: health.panels(), lag.UID: lag.panels()}
-    return {f"{uid}.json": _json(frame, panels[uid]) for uid, frame in built}
+    return {f"{uid}.json": _json(frame, uid, panels[uid]) for uid, frame in built}
 
 
 def _live() -> dashboard.Dashboard:
@@ -84,13 +84,17 @@ def _live() -> dashboard.Dashboard:
     )
 
 
-def _json(frame: dashboard.Dashboard, panels: list[Builder[Any]]) -> str:
+def _json(frame: dashboard.Dashboard, uid: str, panels: list[Builder[Any]]) -> str:
     for panel in panels:
         frame = frame.with_panel(panel)
+    for annotation in marks.of(uid):
+        frame = frame.annotation(annotation)
     document = json.loads(json.dumps(frame.build(), cls=JSONEncoder))
     for place in (document, *document["panels"]):
         for link in place.get("links", ()):
             del link["placement"]  # the builder's default hides links in a menu
+    for annotation in document["annotations"]["list"]:
+        del annotation["placement"]  # and what can be switched off
     return json.dumps(document, sort_keys=True, indent=2) + "\n"
 
 

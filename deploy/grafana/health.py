@@ -19,7 +19,7 @@ KAFKA_ANSWERED = Panel(
     "s",
     (Query("cluster:streams_kafka_contact_age_seconds:min"),),
     ("KafkaUnreachable",),
-    4,
+    3,
     4,
     limits=((15.0, RED),),
     decimals=1,
@@ -31,27 +31,37 @@ NUMBERS = (
         "short",
         (Query('sum(up{job="festival-worker"})'),),
         ("StreamsWorkerDown",),
-        4,
+        3,
         4,
     ),
     Panel(
         "Partitions owned",
         "Partition numbers that exactly one worker owns.",
         "short",
-        (Query("count(partition:streams_partition_owner:sum == 1)"),),
+        (Query("count(partition:streams_partition_owner:sum == 1) or vector(0)"),),
         ("StreamsPartitionUnowned", "StreamsPartitionOwnedTwice"),
-        4,
+        3,
         4,
     ),
     Panel(
         "Partitions held",
-        "Partitions that stand still because going on would be guessing.",
+        "Partitions that stand still because going on would be guessing, of all workers together.",
         "short",
-        (Query("sum(streams_partition_held)"),),
+        (Query("max(max without (instance, pod) (festival_held_partitions)) or vector(0)"),),
         ("StreamsPartitionHeld",),
-        4,
+        3,
         4,
         limits=((1.0, RED),),
+    ),
+    Panel(
+        "Open transactions",
+        "Partitions whose count waits for a transaction that a producer has left open.",
+        "short",
+        (Query("max(max without (instance, pod) (festival_open_transactions)) or vector(0)"),),
+        ("FestivalTotalStalled",),
+        3,
+        4,
+        limits=((1.0, AMBER),),
     ),
     KAFKA_ANSWERED,
     Panel(
@@ -60,10 +70,20 @@ NUMBERS = (
         "percentunit",
         (Query("cluster:stale:ratio2h24m"),),
         ("FestivalFreshnessBurnsSlowly", "FestivalFreshnessBurnsFast"),
-        4,
+        3,
         4,
         limits=((0.01, AMBER), (0.06, RED)),
         decimals=2,
+    ),
+    Panel(
+        "Counted from later",
+        "Festivals whose count begins later than their log did, as a recount was told to accept.",
+        "short",
+        (Query("sum(max without (instance, pod) (festival_counted_from)) or vector(0)"),),
+        ("StreamsPartitionHeld",),
+        3,
+        4,
+        limits=((1.0, AMBER),),
     ),
     Panel(
         "Last restore",
@@ -71,7 +91,7 @@ NUMBERS = (
         "s",
         (Query("max(streams_restore_seconds)"),),
         ("StreamsRebalanceStorm",),
-        4,
+        3,
         4,
         decimals=2,
     ),
@@ -171,7 +191,7 @@ CHECKPOINTS = (
     ),
     Panel(
         "Time to build the metrics page",
-        "Of each process. A metric that it had to leave out is an alert.",
+        "One line for each process. A metric that it had to leave out is an alert.",
         "s",
         (Query("streams_collect_seconds", "{{job}} {{instance}}"),),
         ("StreamsMetricsMissing",),
@@ -211,10 +231,87 @@ PARTITIONS = (
         7,
     ),
 )
+BRIDGES = (
+    Panel(
+        "Foreign records",
+        "Per second and by what became of them. Ignored is what a map declares so: a jump is a renamed status.",
+        "recps",
+        (Query("topic_outcome:streams_bridge_records:rate5m", "{{topic}} {{outcome}}"),),
+        ("StreamsBridgeIgnoredShareJumped", "StreamsBridgeSourceQuiet"),
+        8,
+        7,
+        is_stacked=True,
+    ),
+    Panel(
+        "Foreign records rejected",
+        "Per second and by reason; they are kept on festival.bridge.rejected.",
+        "recps",
+        (
+            Query(
+                "sum by (topic, reason) (rate(streams_bridge_rejected_total[$__rate_interval]))", "{{topic}} {{reason}}"
+            ),
+        ),
+        ("StreamsBridgeRejectedShareJumped",),
+        8,
+        7,
+    ),
+    Panel(
+        "Foreign records waiting",
+        "Between a bridge's position and the end of its source, by topic. A partition that stands is an alert.",
+        "short",
+        (Query("topic:streams_bridge_lag_records:sum", "{{topic}}"),),
+        ("StreamsBridgePartitionStands", "StreamsBridgeDown"),
+        8,
+        7,
+    ),
+)
+BRIDGE_WORK = (
+    Panel(
+        "Events of bridges",
+        "Sent per second, by the source's topic and the type of event; and how fast positions move there.",
+        "recps",
+        (
+            Query("sum by (topic, type) (rate(streams_bridge_events_total[$__rate_interval]))", "{{topic}} {{type}}"),
+            Query("sum by (topic) (deriv(streams_bridge_position[$__rate_interval]))", "{{topic}}, records behind it"),
+        ),
+        ("StreamsBridgeIgnoredShareJumped", "StreamsBridgeSourceQuiet"),
+        8,
+        7,
+    ),
+    Panel(
+        "Delay of bridges",
+        "From a record's time on its topic to the commit of what came of it: 99 of 100.",
+        "s",
+        (
+            Query(
+                "histogram_quantile(0.99, sum by (le) (rate(streams_bridge_delay_seconds_bucket[$__rate_interval])))",
+                "99 of 100",
+            ),
+        ),
+        ("StreamsBridgePartitionStands",),
+        8,
+        7,
+    ),
+    Panel(
+        "Transactions of bridges, and the registry",
+        "Per second. A failed transaction is done again; the registry is asked once for each schema.",
+        "cps",
+        (
+            Query("sum(rate(streams_bridge_transactions_total[$__rate_interval]))", "committed"),
+            Query("sum(rate(streams_bridge_transaction_failures_total[$__rate_interval]))", "failed"),
+            Query("sum(rate(streams_bridge_registry_requests_total[$__rate_interval]))", "registry asked"),
+            Query("sum(rate(streams_bridge_registry_failures_total[$__rate_interval]))", "registry failed"),
+        ),
+        ("StreamsBridgePartitionStands",),
+        8,
+        7,
+    ),
+)
 
 
 def panels() -> list[Builder[Any]]:
     """Return all panels, placed."""
     numbers = [(panel, stat_panel(panel)) for panel in NUMBERS]
-    charts = [[(panel, lines_panel(panel)) for panel in row] for row in (EVENTS, DELAYS, CHECKPOINTS, PARTITIONS)]
+    rows = (EVENTS, DELAYS, CHECKPOINTS, PARTITIONS, BRIDGES, BRIDGE_WORK)
+    charts = [[(panel, lines_panel(panel)) for panel in row] for row in rows]
     return placed([numbers, *charts])

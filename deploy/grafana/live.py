@@ -175,7 +175,7 @@ PARCELS = Panel(
     "short",
     (Query(f"festival_stage:parcels:max{{{_NOW}}}", "{{stage}}"),),
     ("FestivalTotalStalled",),
-    6,
+    5,
     5,
 )
 BOXES = Panel(
@@ -193,7 +193,16 @@ POINTS = Panel(
     "short",
     (Query(f"festival_operator:green_points:max{{{_NOW}}}", "{{operator}}"),),
     ("FestivalTotalStalled",),
-    4,
+    3,
+    5,
+)
+ABROAD = Panel(
+    "GMV abroad",
+    "The home total told in other currencies, in their minor units, at the rates of the festival's file.",
+    "short",
+    (Query(f"festival_currency:display_gross_minor:max{{{_NOW}}}", "{{currency}}"),),
+    ("FestivalTotalImplausible",),
+    3,
     5,
 )
 CANCELLED = Panel(
@@ -222,7 +231,7 @@ REJECTED = Panel(
     "percentunit",
     (Query("topic:streams_rejected:ratio_rate5m", "{{topic}}"),),
     ("FestivalRejectedShareHigh",),
-    4,
+    3,
     5,
     limits=((0.01, RED),),
 )
@@ -243,7 +252,7 @@ def panels() -> list[Builder[Any]]:
                 (MONEY, matrix_panel(MONEY, "currency")),
             ],
             [
-                *((panel, bars_panel(panel)) for panel in (PARCELS, BOXES, POINTS)),
+                *((panel, bars_panel(panel)) for panel in (PARCELS, BOXES, POINTS, ABROAD)),
                 *((panel, stat_panel(panel)) for panel in (CANCELLED, IMPLAUSIBLE)),
                 (REJECTED, lines_panel(REJECTED)),
             ],

@@ -1,6 +1,6 @@
 """The audit: recounts the source topics by other code and another engine, and compares with the ledger.
 
-Nothing here imports what decides a count in the worker (`streams.domain` but for `pages`, which is needed to
-read the ledger at all): records are judged, duplicates told apart, festivals and currencies read by this
-package's own code, and the totals are made by SQL in DuckDB.
+Nothing here imports what decides a count in the worker: of `streams.domain` only `pages`, without which nobody
+could read the ledger. Code of this package's own judges records, tells duplicates apart, and reads festivals and
+currencies. SQL in DuckDB makes the totals.
 """

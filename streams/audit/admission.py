@@ -7,11 +7,12 @@ another parser gave. The short path never rejects.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from streams.audit.currencies import CURRENCIES
+from streams.audit.currencies import CURRENCIES, is_over
 from streams.audit.strict_json import NotJSONError, parse, parse_plain
 
 MOST_BYTES: Final = 64 * 1024
@@ -56,6 +57,9 @@ class Shape:
     integers: tuple[tuple[str, int, int], ...]
     others: tuple[tuple[str, Kind], ...]
     """Fields that are neither plain text nor integers."""
+    currencies: tuple[str, ...]
+    declared: str
+    """The words it was made of."""
 
 
 def _shape(declared: str) -> Shape:
@@ -73,6 +77,8 @@ def _shape(declared: str) -> Shape:
         tuple(name for name, kind in fields.items() if kind is Kind.TEXT),
         tuple((name, *kind.value) for name, kind in fields.items() if isinstance(kind.value, tuple)),
         tuple((name, kind) for name, kind in fields.items() if isinstance(kind.value, str) and kind is not Kind.TEXT),
+        tuple(name for name, kind in fields.items() if kind is Kind.CURRENCY),
+        declared,
     )
 
 
@@ -88,7 +94,8 @@ _BOX = """
     event_id ts:time ordered_ts:time? station operator:operator city district boxes:count points:points
     flash:flag? user?"""
 
-SHAPES: Final[dict[str, dict[str, Shape]]] = {
+Shapes = Mapping[str, Mapping[str, Shape]]
+SHAPES: Final[Shapes] = {
     "orders": {"order_placed": _shape(_ORDER), "order_cancelled": _shape(_ORDER)},
     "payments": {
         "payment_captured": _shape(_PAYMENT),
@@ -102,19 +109,28 @@ SHAPES: Final[dict[str, dict[str, Shape]]] = {
     },
     "recycling": {"box_recycled": _shape(_BOX)},
 }
-"""Event types per topic."""
+"""Event types per topic, without what a shop declares."""
 
 
-def admit(topic: str, value: bytes | None, record_time_ms: int) -> Fields | str:
+def with_declared(declared: Mapping[str, Mapping[str, str]]) -> Shapes:
+    """Return the shapes with declared fields (topic → name → kind), each optional, behind all others by name."""
+    words = {topic: "".join(f" {n}:{kind}?" for n, kind in sorted(of.items())) for topic, of in declared.items()}
+    return {
+        topic: {event_type: _shape(shape.declared + words.get(topic, "")) for event_type, shape in types.items()}
+        for topic, types in SHAPES.items()
+    }
+
+
+def admit(topic: str, value: bytes | None, record_time_ms: int, shapes: Shapes = SHAPES) -> Fields | str:
     """Return the fields of a valid record, or the reason (a word of the contract's list) it is rejected for."""
     if value is not None and len(value) <= MOST_BYTES:
         fields = parse_plain(value)
         if type(fields) is dict:
             name = fields.get("type")
-            shape = SHAPES[topic].get(name) if type(name) is str else None
+            shape = shapes[topic].get(name) if type(name) is str else None
             if shape is not None and _is_plain(shape, fields) and _broken_rule(shape, fields, record_time_ms) is None:
                 return fields
-    return _judge(topic, value, record_time_ms)
+    return _judge(topic, value, record_time_ms, shapes)
 
 
 def _is_plain(shape: Shape, fields: Fields) -> bool:
@@ -146,6 +162,8 @@ def _broken_rule(shape: Shape, fields: Fields, record_time_ms: int) -> str | Non
     """
     get = fields.get
     ts = fields["ts"]
+    if any(is_over(get(name), ts) for name in shape.currencies):
+        return "unknown_currency"
     if "payer_currency" in shape.fields:
         has_payer = "payer_currency" in fields
         if has_payer != ("payer_amount_minor" in fields):
@@ -159,7 +177,7 @@ def _broken_rule(shape: Shape, fields: Fields, record_time_ms: int) -> str | Non
     return "future_event" if ts > record_time_ms + AHEAD_MS else None
 
 
-def _judge(topic: str, value: bytes | None, record_time_ms: int) -> Fields | str:
+def _judge(topic: str, value: bytes | None, record_time_ms: int, shapes: Shapes = SHAPES) -> Fields | str:
     """Judge a record by every rule in turn."""
     if not value:
         return "null_value" if value is None else "empty"
@@ -171,15 +189,15 @@ def _judge(topic: str, value: bytes | None, record_time_ms: int) -> Fields | str
         return "not_utf8"
     except NotJSONError:
         return "not_json"
-    return _judge_object(topic, fields, record_time_ms) if isinstance(fields, dict) else "not_an_object"
+    return _judge_object(shapes[topic], fields, record_time_ms) if isinstance(fields, dict) else "not_an_object"
 
 
-def _judge_object(topic: str, fields: Fields, record_time_ms: int) -> Fields | str:
+def _judge_object(types: Mapping[str, Shape], fields: Fields, record_time_ms: int) -> Fields | str:
     if "type" not in fields:
         return "missing_field"
     if not isinstance(fields["type"], str):
         return "wrong_type"
-    shape = SHAPES[topic].get(fields["type"])
+    shape = types.get(fields["type"])
     if shape is None:
         return "unknown_type"
     for name, kind in shape.fields.items():

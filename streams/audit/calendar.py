@@ -72,7 +72,7 @@ def _edition(document: Mapping[str, Any]) -> Edition:
     starts = document["starts"]
     local = dt.datetime.fromisoformat(starts) if isinstance(starts, str) else starts
     # Zone arithmetic in UTC: `hours` are hours that pass, also on a day when clocks are changed.
-    start = local.replace(tzinfo=ZoneInfo(document["timezone"])).astimezone(dt.UTC)
+    start = _start(local, ZoneInfo(document["timezone"])).astimezone(dt.UTC)
     start_ms = (start - _EPOCH) // dt.timedelta(milliseconds=1)
     home = document.get("home_currency", "CNY")
     known = (row for row in _rates(document.get("rates", {})) if row[0] <= str(local.date()))
@@ -86,6 +86,19 @@ def _edition(document: Mapping[str, Any]) -> Edition:
         home_currency=home,
         rates=rates,
     )
+
+
+def _start(local: dt.datetime, zone: ZoneInfo) -> dt.datetime:
+    """Return the instant of a local time; raises ValueError where the clock shows it never, or twice."""
+    readings = {local.replace(tzinfo=zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1)}
+    shown = [
+        reading for reading in readings if reading.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None)
+    ]
+    if local.tzinfo is not None:
+        shown = [reading for reading in shown if reading == local]
+    if len(shown) != 1:
+        raise ValueError(f"the clock of {zone.key} shows {local.isoformat()} {len(shown)} times")
+    return shown[0]
 
 
 def _rates(table: Any) -> list[tuple[str, str, str]]:  # noqa: ANN401 (a TOML value)

@@ -5,44 +5,54 @@ By aiokafka's public consumer, not by the worker's unpacking: the audit shares n
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
-from streams.audit.set_aside import rejected_partitions
+from streams.audit.set_aside import rejected_partitions, settled_ends
+from streams.audit.spans import left_of, why_beyond, why_deleted, why_missing
 from streams.audit.workbook import content_digest
 from streams.errors import UnreachableError
-from streams.kafka import clients
+from streams.kafka.client import clients
+from streams.kafka.client.raw_consumer import partition_count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from aiokafka import AIOKafkaConsumer
 
+    from streams.audit.spans import Spans
     from streams.audit.workbook import Workbook
     from streams.settings import Settings
 
 AT_ONCE = 20_000
 """Records per turn: memory is bounded by them, and progress shows after each."""
 
-Spans = dict[tuple[str, int], tuple[int, int]]
-"""Per topic (without prefix) and partition: first offset and the one after the last."""
+STALL_SECONDS = 15.0
+"""Longest wait for anything more of a log."""
 
 
 class LogDeletedError(UnreachableError):
-    """The log does not reach back to where the ledger began: no recount can be made."""
+    """The log does not hold what the ledger counted: no recount can be made."""
 
 
-async def read_sources(settings: Settings, spans: Spans, book: Workbook, report: Callable[[int], None]) -> None:
+async def read_sources(
+    settings: Settings, spans: Spans, book: Workbook, report: Callable[[int], None], *, wants_all: bool = False
+) -> Spans:
     """Hand every committed record in `spans` to `book`, in log order per partition; reports numbers of offsets.
 
-    Raises `LogDeletedError` where records were deleted, aiokafka's errors where the broker is not reachable.
+    Returns what of the spans the logs still hold; the others are cut off in the book. Raises `LogDeletedError` where a
+    log does not reach up to the end of its span, or, for one who `wants_all`, has lost its beginning, and aiokafka's
+    errors where the broker is not reachable.
     """
     wanted = {TopicPartition(settings.prefix + topic, part): span for (topic, part), span in spans.items()}
     consumer = await clients.start_consumer(settings, is_patient=False)
     try:
-        await _refuse_deleted(consumer, wanted)
+        wanted = await _left(consumer, wanted, wants_all=wants_all)
+        left = {(tp.topic.removeprefix(settings.prefix), tp.partition): span for tp, span in wanted.items()}
+        book.cut(place for place, span in left.items() if span != spans[place])
         async for tp, records in _read(consumer, wanted, report):
             topic = tp.topic.removeprefix(settings.prefix)
             book.add(topic, tp.partition, ((r.offset, r.timestamp, r.key, r.value) for r in records))
@@ -50,6 +60,7 @@ async def read_sources(settings: Settings, spans: Spans, book: Workbook, report:
         raise LogDeletedError(f"records were deleted while they were read: {error}. Audit again.") from error
     finally:
         await clients.stop(consumer)
+    return left
 
 
 async def read_rejected(settings: Settings, topics: Iterable[str], spans: Spans, book: Workbook) -> list[str]:
@@ -58,7 +69,12 @@ async def read_rejected(settings: Settings, topics: Iterable[str], spans: Spans,
     consumer = await clients.start_consumer(settings, is_patient=False)
     try:
         tps = await rejected_partitions(consumer, settings, topics)
-        starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+        starts, (ends, open_places) = await consumer.beginning_offsets(tps), await settled_ends(consumer, settings, tps)
+        if open_places:
+            raise UnreachableError(
+                f"a transaction is open at {', '.join(open_places)}: what lies behind it cannot be read. "
+                "Audit again when it has ended."
+            )
         wanted = {tp: (starts[tp], ends[tp]) for tp in tps}
         async for tp, records in _read(consumer, wanted, lambda _: None):
             rows = []
@@ -74,18 +90,25 @@ async def read_rejected(settings: Settings, topics: Iterable[str], spans: Spans,
     return strange
 
 
-async def _refuse_deleted(consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, tuple[int, int]]) -> None:
-    starts = await consumer.beginning_offsets(list(wanted))
-    deleted = [
-        f"{tp.topic}[{tp.partition}] begins at offset {starts[tp]}, the ledger at {span[0]}"
-        for tp, span in sorted(wanted.items())
-        if starts[tp] > span[0] and span[1] > span[0]
-    ]
-    if deleted:
-        raise LogDeletedError(
-            f"the log was deleted below where the ledger began to count: {'; '.join(deleted)}. "
-            "It cannot be audited any more: count what is left into a new generation with `festival recount`."
-        )
+async def _left(
+    consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, tuple[int, int]], *, wants_all: bool
+) -> dict[TopicPartition, tuple[int, int]]:
+    """Return what the logs hold of what is wanted; raises where they do not reach up to its end."""
+    counts: dict[str, int] = {}
+    for topic in sorted({tp.topic for tp in wanted}):
+        counts[topic] = await partition_count(consumer, topic)
+    spans = {(tp.topic, tp.partition): span for tp, span in wanted.items()}
+    # Asked for the offsets of a partition that is not there, the client would wait for it.
+    why = why_missing(spans, counts)
+    if why is None:
+        why = why_beyond(spans, await consumer.end_offsets(list(wanted)))
+    beginnings = await consumer.beginning_offsets(list(wanted)) if why is None else {}
+    if why is None and wants_all:
+        why = why_deleted(spans, beginnings)
+    if why is not None:
+        raise LogDeletedError(why)
+    left = left_of(spans, beginnings)
+    return {TopicPartition(*place): span for place, span in left.items()}
 
 
 async def _read(
@@ -97,6 +120,8 @@ async def _read(
     for tp, (start, _) in open_spans.items():
         consumer.seek(tp, start)
     done = {tp: start for tp, (start, _) in open_spans.items()}
+    loop = asyncio.get_running_loop()
+    moved_at = loop.time()
     while open_spans:
         fetched = await consumer.getmany(*open_spans, timeout_ms=200, max_records=AT_ONCE)
         for tp, records in fetched.items():
@@ -107,11 +132,22 @@ async def _read(
         for tp, (_, end) in list(open_spans.items()):
             # Markers and aborted records hold offsets too: the position tells that the end is reached, not a record.
             position = min(await consumer.position(tp), end)
+            if position > done[tp]:
+                moved_at = loop.time()
             report(position - done[tp])
             done[tp] = position
             if position >= end:
                 del open_spans[tp]
                 consumer.pause(tp)
+        if loop.time() - moved_at > STALL_SECONDS:
+            raise _stalled({f"{tp.topic}[{tp.partition}]": (done[tp], end) for tp, (_, end) in open_spans.items()})
+
+
+def _stalled(waiting: Mapping[str, tuple[int, int]]) -> UnreachableError:
+    places = "; ".join(f"{place} at offset {offset} of {end}" for place, (offset, end) in sorted(waiting.items()))
+    return UnreachableError(
+        f"nothing came for {STALL_SECONDS:.0f} s: {places}. Look at the broker's log, then audit again."
+    )
 
 
 def _attributed(record: Any, prefix: str) -> tuple[str, int, int, str, str] | None:  # noqa: ANN401 - a ConsumerRecord, untyped

@@ -9,10 +9,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from streams.domain.pages import Cursor
+
+FORMAT = 3
 WINDOWS_MS = {"second": 1_000, "minute": 60_000, "festival": None}
+AHEAD_MS = 5 * 60_000
+"""An event's time is no further ahead of its record's (contract 1)."""
 PAGE_WINDOWS = {1_000: 300, 60_000: 15}
 """Windows on one page, by their length."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
@@ -78,13 +85,16 @@ class Plan:
 
     settle_ms: int
     horizon_minutes: int
-    currencies: frozenset[str]
+    currencies: dict[str, tuple[int, int | None]]
+    """Digits of the minor unit and the year of withdrawal (None: active), by code."""
     festivals: dict[str, tuple[int, int, frozenset[str]]]
     """Start, end (milliseconds) and facts per festival."""
     rollups: tuple[Rollup, ...]
     derived: dict[str, Derived]
     """Dimensions that no field holds, by name."""
     distincts: tuple[Distinct, ...] = ()
+    late: frozenset[str] = frozenset()
+    """Festivals that a partition began to count when they may have begun."""
 
     def facts(self) -> tuple[str, ...]:
         """Return the topics that any rollup reads."""
@@ -111,18 +121,39 @@ def read_plan(document: bytes) -> Plan:
         return Plan(
             settle_ms=fields["settle_ms"],
             horizon_minutes=fields["dedup_horizon_minutes"],
-            currencies=frozenset(fields["currencies"]),
+            currencies={code: _currency(currency) for code, currency in fields["currencies"].items()},
             festivals={
                 name: (f["start_ms"], f["end_ms"], frozenset(f["facts"])) for name, f in fields["festivals"].items()
             },
             rollups=tuple(_rollup(rollup) for rollup in fields["rollups"]),
             derived={_name(name): _derived(derived) for name, derived in fields.get("derived", {}).items()},
             distincts=tuple(_distinct(distinct) for distinct in fields["distincts"]),
+            late=frozenset(fields.get("late", {})),
         )
     except UnknownDocumentError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UnknownDocumentError(f"the ledger's fingerprint document is not understood: {error!r}") from error
+
+
+def late_in(
+    plans: Mapping[int, Plan], festivals: Mapping[str, tuple[int, int, frozenset[str]]], cursors: Mapping[int, Cursor]
+) -> dict[str, set[int]]:
+    """Return festivals with the partitions that may have counted their records before they knew them.
+
+    A partition that does not know a festival is right for as long as none of its records can belong to it.
+    """
+    late: dict[str, set[int]] = {}
+    for part, plan in plans.items():
+        for festival, (start_ms, _, _) in festivals.items():
+            if festival in plan.festivals:
+                is_late = festival in plan.late
+            else:
+                times = cursors[part].stream_times_ms.values() if part in cursors else ()
+                is_late = any(start_ms <= time_ms + AHEAD_MS for time_ms in times)
+            if is_late:
+                late.setdefault(festival, set()).add(part)
+    return late
 
 
 def _check_format(found: object) -> None:
@@ -140,6 +171,11 @@ def _rollup(fields: dict[str, Any]) -> Rollup:
         limit=int(fields["limit"]),
         measures=tuple(_measure(measure) for measure in fields["measures"]),
     )
+
+
+def _currency(fields: dict[str, Any]) -> tuple[int, int | None]:
+    month = fields["withdrawn"]
+    return int(fields["digits"]), None if month is None else int(month[:4])
 
 
 def _derived(fields: dict[str, Any]) -> Derived:

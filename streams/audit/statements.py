@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streams.audit.plan import AHEAD_MS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -21,13 +23,20 @@ OTHER = "__other__"
 NONE = "__none__"
 OUT_OF_ORDER_MS = 5_000
 """A record is late when its event time is more than this behind the largest before it (contract 3)."""
+OWN_FIELDS = ("ts", "type", "event_id")
+"""Fields that stand in columns of their own names."""
 HIGH_UNIT = 2**62
 """What one unit of a page's high part stands for."""
 
 
+def column(field: str) -> str:
+    """Return the column of a field: a declared one may be called as SQL's own words and our columns are."""
+    return field if field in OWN_FIELDS else f"f_{field}"
+
+
 def create_events(topic: str, columns: Iterable[tuple[str, str]]) -> str:
     """Return the table of a topic's admitted records; `columns` are names and SQL types of declared fields."""
-    declared = "".join(f", {name} {sql_type}" for name, sql_type in columns)
+    declared = "".join(f", {column(name)} {sql_type}" for name, sql_type in columns)
     return (
         f"CREATE TABLE events_{topic} (part INTEGER, off BIGINT, minute BIGINT, earlier_ts BIGINT, "
         f"ts BIGINT, ft BIGINT, type VARCHAR, event_id VARCHAR{declared})"
@@ -45,6 +54,36 @@ def create_repeats(topic: str, horizon_minutes: int) -> str:
         SELECT part, off FROM sightings WHERE apart <= {horizon_minutes}"""
 
 
+def create_cuts(topic: str) -> str:
+    """Return the table of a topic's partitions whose log has lost its beginning, and from when on it is sure."""
+    return f"CREATE TABLE cuts_{topic} (part INTEGER, minute BIGINT)"
+
+
+def leave_out(topic: str) -> str:
+    """Return what leaves the records of such partitions out that come before it."""
+    return f"""
+        DELETE FROM events_{topic} USING cuts_{topic}
+        WHERE events_{topic}.part = cuts_{topic}.part AND events_{topic}.minute < cuts_{topic}.minute"""
+
+
+def find_ids_in_two_partitions(topic: str, horizon_minutes: int) -> str:
+    """Return one row: how many ids were seen in two partitions within the horizon, and two sightings of one of them.
+
+    The sightings of an id are put in the order of their minutes, and each is compared with the one before it. That is
+    enough: any two in two partitions have such neighbours between them, no further apart.
+    """
+    return f"""
+        WITH across AS (SELECT event_id FROM events_{topic} GROUP BY event_id HAVING min(part) <> max(part)),
+        sightings AS (
+            SELECT event_id, part, off, minute - lag(minute) OVER earlier AS apart,
+                lag(part) OVER earlier AS other_part, lag(off) OVER earlier AS other_off
+            FROM events_{topic} SEMI JOIN across USING (event_id)
+            WINDOW earlier AS (PARTITION BY event_id ORDER BY minute, part, off))
+        SELECT count(DISTINCT event_id), min([event_id, other_part::VARCHAR, other_off::VARCHAR,
+            part::VARCHAR, off::VARCHAR])
+        FROM sightings WHERE part <> other_part AND apart <= {horizon_minutes}"""
+
+
 def count_outcomes(topic: str, plan: Plan, editions: Iterable[Edition]) -> str:
     """Return rows (part, outcome, records, late records) of a topic; a rejected record is not in them."""
     inside = [(e, _inside(e)) for e in editions if topic in e.facts]
@@ -59,15 +98,19 @@ def count_outcomes(topic: str, plan: Plan, editions: Iterable[Edition]) -> str:
 
 
 def create_recount(rollup: Rollup, plan: Plan, edition: Edition) -> str:
-    """Return the cells of one rollup of one festival as table `recount`."""
+    """Return the cells of one rollup of one festival as table `recount`; `written` is there.
+
+    Which values a partition had room for follows from all of its log. Where that has lost its beginning, the ledger
+    is asked.
+    """
     window = f"(ft - {edition.start_ms}) // {rollup.window_ms}" if rollup.window_ms else "0"
     dimension = f"coalesce({_dimension(rollup.dimension, plan)}, '{NONE}')" if rollup.dimension else "''"
-    currency = rollup.currency or "''"
+    currency = column(rollup.currency) if rollup.currency else "''"
     fields = sorted(
         {name for measure in rollup.measures for _, name in measure.terms}
         | {name for measure in rollup.measures for name in measure.if_any}
     )
-    carried = "".join(f", coalesce({name}, 0) AS {name}" for name in fields)
+    carried = "".join(f", coalesce({column(name)}, 0) AS {column(name)}" for name in fields)
     sums = ", ".join(f"{_sum(measure)} AS m{i}" for i, measure in enumerate(rollup.measures))
     return f"""
         CREATE TABLE recount AS
@@ -77,15 +120,29 @@ def create_recount(rollup: Rollup, plan: Plan, edition: Edition) -> str:
             WHERE {_inside(edition)} AND {_in_time(edition, plan)} AND {currency} IS NOT NULL),
         arrivals AS (
             SELECT part, dim, row_number() OVER (PARTITION BY part ORDER BY min(off)) AS arrival
-            FROM entering GROUP BY part, dim)
-        SELECT part, win, CASE WHEN arrival <= {rollup.limit} THEN e.dim ELSE '{OTHER}' END AS dim, cur, {sums}
-        FROM entering e JOIN arrivals USING (part, dim) GROUP BY ALL"""
+            FROM entering GROUP BY part, dim),
+        full_up AS (SELECT part FROM written SEMI JOIN cuts_{rollup.fact} USING (part) WHERE dim = '{OTHER}'),
+        named AS (
+            SELECT part, dim FROM arrivals
+            WHERE CASE WHEN part IN (FROM full_up) THEN (part, dim) IN (SELECT (part, dim) FROM written)
+                ELSE arrival <= {rollup.limit} END)
+        SELECT e.part, win, coalesce(named.dim, '{OTHER}') AS dim, cur, {sums}
+        FROM entering e LEFT JOIN named ON e.part = named.part AND e.dim = named.dim
+        GROUP BY e.part, win, coalesce(named.dim, '{OTHER}'), cur"""
+
+
+def add_partitions(rollup: Rollup) -> str:
+    """Return what adds the partitions of table `recount`, once each has told apart the first values that it saw."""
+    sums = ", ".join(f"sum(m{i}) AS m{i}" for i in range(len(rollup.measures)))
+    return (
+        f"CREATE OR REPLACE TABLE recount AS SELECT 0::INTEGER AS part, win, dim, cur, {sums} FROM recount GROUP BY ALL"
+    )
 
 
 def count_distinct(distinct: Distinct, plan: Plan, edition: Edition) -> str:
     """Return one row: how many different texts there are, whole texts compared."""
     return f"""
-        SELECT count(DISTINCT {distinct.field})
+        SELECT count(DISTINCT {column(distinct.field)})
         FROM events_{distinct.fact} ANTI JOIN repeats_{distinct.fact} USING (part, off)
         WHERE {_inside(edition)} AND {_in_time(edition, plan)} AND {_of_type(distinct.types)}"""
 
@@ -104,15 +161,23 @@ def create_pieces(rollup: Rollup) -> str:
     return f"CREATE TABLE pieces (part INTEGER, win BIGINT, dim VARCHAR, cur VARCHAR, {parts})"
 
 
-def create_compared(rollup: Rollup) -> str:
-    """Return the table `compared`: per cell and measure what the ledger holds (w) and what was recounted (r)."""
+def create_compared(rollup: Rollup, edition: Edition) -> str:
+    """Return the table `compared`: per cell and measure what the ledger holds (w) and what was recounted (r).
+
+    Where a log has lost its beginning, a cell may hold more than was recounted, unless its window begins after all that
+    is gone: w is at most r then.
+    """
+    sure = f"{edition.start_ms} + win * {rollup.window_ms} >= c.minute * 60000 + {AHEAD_MS}"
+    is_sure = f"(c.part IS NULL OR {sure})" if rollup.window_ms else "c.part IS NULL"
     pairs = ", ".join(
-        f"coalesce(w.m{i}, 0)::HUGEINT AS w{i}, coalesce(r.m{i}, 0)::HUGEINT AS r{i}"
+        f"CASE WHEN {is_sure} THEN {w} ELSE least({w}, {r}) END AS w{i}, {r} AS r{i}"
         for i in range(len(rollup.measures))
+        for w, r in [(f"coalesce(w.m{i}, 0)::HUGEINT", f"coalesce(r.m{i}, 0)::HUGEINT")]
     )
     return f"""
         CREATE TABLE compared AS
-        SELECT part, win, dim, cur, {pairs} FROM written w FULL JOIN recount r USING (part, win, dim, cur)"""
+        SELECT part, win, dim, cur, {pairs}
+        FROM written w FULL JOIN recount r USING (part, win, dim, cur) LEFT JOIN cuts_{rollup.fact} c USING (part)"""
 
 
 def summarise(rollup: Rollup) -> str:
@@ -138,25 +203,36 @@ def sum_recounted(rollup: Rollup) -> str:
     return f"SELECT cur, {sums} FROM recount GROUP BY cur"
 
 
-COMPARE_REJECTED = """
-    WITH found AS (
-        SELECT topic, part, off, count(*) AS copies, any_value(reason) AS reason, any_value(content) AS content
-        FROM set_aside GROUP BY ALL)
-    SELECT topic, part, off, coalesce(found.copies, 0), e.reason, found.reason, e.content = found.content
-    FROM rejections e FULL JOIN found USING (topic, part, off)
-    WHERE e.reason IS NULL OR found.copies IS NULL OR found.copies <> 1
-        OR e.reason <> found.reason OR e.content <> found.content
-    ORDER BY topic, part, off"""
-"""Rows of bad records that were not set aside exactly once with the same bytes, and of good ones that were."""
+def compare_rejected(from_ms: int) -> str:
+    """Return rows of bad records that were not set aside exactly once with the same bytes, and of good ones that were.
+
+    One that came before `from_ms` may be gone again.
+    """
+    return f"""
+        WITH found AS (
+            SELECT topic, part, off, count(*) AS copies, any_value(reason) AS reason, any_value(content) AS content
+            FROM set_aside GROUP BY ALL)
+        SELECT topic, part, off, coalesce(found.copies, 0), e.reason, found.reason, e.content = found.content
+        FROM rejections e FULL JOIN found USING (topic, part, off)
+        WHERE e.reason IS NULL OR (found.copies IS NULL AND e.record_ms >= {from_ms}) OR found.copies <> 1
+            OR e.reason <> found.reason OR e.content <> found.content
+        ORDER BY topic, part, off"""
+
+
+def count_gone(from_ms: int) -> str:
+    """Return one row: how many bad records from before `from_ms` are set aside no more."""
+    return f"""
+        SELECT count(*) FROM rejections e ANTI JOIN set_aside USING (topic, part, off)
+        WHERE e.record_ms < {from_ms}"""
 
 
 def _sum(measure: Measure) -> str:
     of_type = _of_type(measure.types)
     if measure.if_any:
-        of_type += " AND ({})".format(" OR ".join(f"{name} > 0" for name in measure.if_any))
+        of_type += " AND ({})".format(" OR ".join(f"{column(name)} > 0" for name in measure.if_any))
     if not measure.terms:
         return f"count(*) FILTER ({of_type})"
-    expression = " + ".join(f"{sign} * {name}" for sign, name in measure.terms)
+    expression = " + ".join(f"{sign} * {column(name)}" for sign, name in measure.terms)
     return f"coalesce(sum({expression}) FILTER ({of_type}), 0)"
 
 
@@ -168,10 +244,10 @@ def _dimension(name: str, plan: Plan) -> str:
     """Return the column of a dimension, or what a derived one is made of; NULL where an event has none."""
     derived = plan.derived.get(name)
     if derived is None:
-        return name
-    units = f"({derived.until} - {derived.since}) // {derived.unit_ms}"
+        return column(name)
+    units = f"({column(derived.until)} - {column(derived.since)}) // {derived.unit_ms}"
     beyond = f"CASE WHEN {units} > {derived.most} THEN '{derived.most + 1}+' ELSE ({units})::VARCHAR END"
-    return f"CASE WHEN {_of_type(derived.types)} AND {derived.since} IS NOT NULL THEN {beyond} END"
+    return f"CASE WHEN {_of_type(derived.types)} AND {column(derived.since)} IS NOT NULL THEN {beyond} END"
 
 
 def _inside(edition: Edition) -> str:

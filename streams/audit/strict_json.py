@@ -31,7 +31,7 @@ def parse_plain(value: bytes) -> object:
 
 
 def parse(value: bytes) -> object:
-    """Return the JSON value; of a key given twice the last counts.
+    """Return the JSON value; the last value counts of a key that is given twice.
 
     Raises `UnicodeDecodeError` where a byte is not UTF-8, `NotJSONError` on anything else that is wrong.
     """
@@ -66,7 +66,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Looked at here and not afterwards: of a key given twice the first value is gone then.
+    # Looked at here and not afterwards: the first value of a key given twice is gone then.
     for name, value in pairs:
         _refuse_surrogates(name)
         _refuse_surrogates(value)

@@ -35,15 +35,23 @@ class WrittenLedger:
     fingerprints: dict[int, bytes] = field(default_factory=dict)
     pages: dict[tuple[str, str], list[WrittenPage]] = field(default_factory=dict)
     """Pages per festival and rollup."""
+    late: dict[str, set[int]] = field(default_factory=dict)
+    """Festivals with the partitions that knew them only when they may have begun."""
     strange: list[tuple[int, str]] = field(default_factory=list)
     """Partition and key of records that no ledger should hold."""
+    is_merged: bool = False
+    """Whether its pages are the totals of all partitions, added when they were sealed."""
 
 
 def read_written(
-    generation: str, records: Mapping[tuple[int, bytes], bytes], cursors: Mapping[int, bytes]
+    generation: str,
+    records: Mapping[tuple[int, bytes], bytes],
+    cursors: Mapping[int, bytes],
+    *,
+    is_merged: bool = False,
 ) -> WrittenLedger:
     """Sort the newest committed record of every (partition, key) by what it is."""
-    ledger = WrittenLedger(generation)
+    ledger = WrittenLedger(generation, is_merged=is_merged)
     for (partition, key), value in records.items():
         match _parsed(key):
             case [own, "page", str(festival), str(rollup), int(number)] if own == generation:
@@ -52,7 +60,7 @@ def read_written(
                 ledger.fingerprints[partition] = value
             case [own, "cursor"] if own == generation:
                 _add_cursor(ledger, partition, value)
-            case ["generations"]:
+            case ["generations"] | [_, "held"]:
                 pass
             case _:
                 ledger.strange.append((partition, repr(key)))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streams.broker import address
+from streams.broker.embedded import LOOPBACK, BrokerFailedError, EmbeddedKafka
 from streams.cli.options import json_option, settings_options
 from streams.cli.progress import progress
 from streams.cli.stopping import stop_on_signals
 from streams.errors import UsageError
-from streams.kafka import address
-from streams.kafka.embedded import LOOPBACK, BrokerFailedError, EmbeddedKafka
 
 if TYPE_CHECKING:
     from streams.settings import Settings

@@ -31,11 +31,17 @@ COMMANDS = {
     "check": "Say whether all is ready for the night, and how to mend what is not; changes nothing.",
     "worker": "Count the source topics into the ledger, until Ctrl-C or SIGTERM.",
     "board": "Serve the committed totals over HTTP until Ctrl-C: the page, the API, metrics. Counts nothing.",
+    "festivals": "List the festivals that are known: the built-in ones, and those of --festivals.",
     "replay": "Send the events of a festival's day, along its published curve.",
     "rehearse": "Send the first seconds of a festival, in real time, to topics of their own; count, audit, report.",
-    "import": "Send orders out of CSV, NDJSON or Parquet files to Kafka, each row once.",
+    "import": "Send orders and payments out of CSV, NDJSON, Parquet or XLSX files to Kafka, each row once.",
+    "bridge": "Translate foreign topics onto the four topics, exactly once, until Ctrl-C or SIGTERM.",
     "totals": "Print the committed totals of a festival.",
+    "report": "Write the report of a festival: one self-contained document, as HTML or PDF.",
+    "top": "Show the workers at work: their partitions, positions and lag; delay and checkpoints of those named.",
+    "export": "Write one committed state of the totals: a table a fact, and the state they are of.",
     "audit": "Recount the topics up to the ledger's positions by an independent path; exit 1 on any difference.",
+    "seal": "Write an ended festival into one file: every total, the positions, the rules, the audit, a SHA-256.",
     "recount": "Count the whole log under the present declarations into a new generation of the ledger.",
     "rejected": "List rejected records: time, source, reason, what is wrong, first bytes.",
 }
@@ -118,4 +124,6 @@ def _kafka_problem(error: Exception) -> UnreachableError | None:
     kafka = sys.modules.get("aiokafka.errors")
     if kafka is None or not isinstance(error, kafka.KafkaConnectionError | kafka.AuthenticationFailedError):
         return None
-    return UnreachableError(f"Kafka cannot be reached: {error}. Check --broker and FESTIVAL_SECURITY_*.")
+    # The library's own text lists addresses as tuples, and says no more than this.
+    why = "" if "Unable to bootstrap" in str(error) else f": {error}"
+    return UnreachableError(f"Kafka cannot be reached{why}. Check --broker and FESTIVAL_SECURITY_*.")

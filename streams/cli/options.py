@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from streams import configuration, log
-from streams.kafka import address
+from streams.broker import address
 from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def broker_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the common options and hand them to the command as `settings`, with the broker's address in it.
 
-    The command is not entered where no broker is set and none is running: exit 3.
+    The command is not entered where no broker is set and none is running: exit 3. With `--sealed` none is looked for.
     """
     return _with_settings(command, has_broker=True)
 
@@ -60,7 +60,8 @@ def _with_settings(command: Callable[..., Any], *, has_broker: bool) -> Callable
         flags = {name: parameters.pop(name) for name in _FIELDS & parameters.keys()}
         settings = load_settings(flags)
         log.configure(settings.log_level, settings.log_format)
-        if has_broker:
+        log.identify(prefix=settings.prefix)
+        if has_broker and not parameters.get("sealed"):
             settings = dataclasses.replace(settings, broker=address.resolve(settings))
         return command(settings=settings, **parameters)
 

@@ -12,7 +12,8 @@ import click
 
 from streams.audit.set_aside import SetAside, read_set_aside
 from streams.cli.options import broker_options, json_option
-from streams.kafka.topics import SOURCES
+from streams.engine.topic_names import BRIDGE, SOURCES
+from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +25,27 @@ JSON_BYTES = 1_000
 
 
 @click.command
-@click.option("--topic", "topics", multiple=True, type=click.Choice(SOURCES), help="Of this topic only; repeatable.")
+@click.option(
+    "--topic", "topics", multiple=True, type=click.Choice(SOURCES), help="List those of this topic only; repeatable."
+)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(min=1), help="List the newest N.")
+@click.option("--bridge", "is_bridge", is_flag=True, help="List those that bridges have set aside.")
 @click.option("--follow", is_flag=True, help="Go on with new ones until Ctrl-C; with --json one document per line.")
 @json_option
 @broker_options
-def command(settings: Settings, topics: Sequence[str], limit: int, *, follow: bool, as_json: bool) -> None:
+def command(
+    settings: Settings, topics: Sequence[str], limit: int, *, is_bridge: bool, follow: bool, as_json: bool
+) -> None:
     """List rejected records: time, source, reason, what is wrong, first bytes."""
-    asyncio.run(_list(settings, topics or SOURCES, _Listing(limit, is_json=as_json, is_following=follow)))
+    if is_bridge and topics:
+        raise UsageError("--topic: is for what workers have set aside, not for --bridge")
+    asyncio.run(
+        _list(
+            settings,
+            (BRIDGE,) if is_bridge else topics or SOURCES,
+            _Listing(limit, is_json=as_json, is_following=follow),
+        )
+    )
 
 
 async def _list(settings: Settings, topics: Sequence[str], listing: _Listing) -> None:

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from streams.board.choice import named_festival
 from streams.cli.options import broker_options, json_option
 from streams.cli.progress import progress
 from streams.cli.stopping import INTERRUPTED, stop_on_signals
 from streams.engine.clock import SystemClock
 from streams.errors import UnreachableError, UsageError
 from streams.festivals import load_festivals
-from streams.kafka.topics import check_topics
+from streams.festivals.declared import load_declared
+from streams.festivals.selection import named_festival
+from streams.kafka.cluster.topics import check_topics
+from streams.mapping.hashing import load_hash
 from streams.replay.load import FACTS, SHARES, festival_load, parse_share
 from streams.replay.processes import replay
 from streams.replay.sender import Sending
-from streams.replay.tally import read_tally, write_tally
+from streams.truth.tally import read_tally, write_tally
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 COMPRESSIONS = ("none", "gzip", "lz4", "snappy", "zstd")
-DAY_SECONDS = 86_400
 
 
 class Share(click.ParamType):
@@ -94,7 +95,11 @@ def share_options(command: Any) -> Any:  # noqa: ANN401 - click's decorators
 @click.option("--after", type=click.Path(path_type=Path, dir_okay=False), help="Tally of the replay before this one.")
 @click.option("--processes", type=click.IntRange(1, 64), help="Default: one per core at --speed max, else one.")
 @click.option(
-    "--compression", type=click.Choice(COMPRESSIONS), default="snappy", show_default=True, help="Of the records."
+    "--compression",
+    type=click.Choice(COMPRESSIONS),
+    default="snappy",
+    show_default=True,
+    help="How the records are compressed.",
 )
 @json_option
 @broker_options
@@ -119,6 +124,8 @@ def command(  # noqa: PLR0917 - click passes names
     The tally holds what Kafka acknowledged: the exact totals to expect of it, with the numbers of duplicates, late and
     rejected records; what was not acknowledged is listed as unknown. Ctrl-C stops and still writes the tally.
     """
+    load_hash(settings.hash_key_file)  # what is wrong with the key is told before anything is sent
+    load_declared(settings.declarations)  # and so is this
     festivals = load_festivals(settings.festivals_dir)
     load = festival_load(
         named_festival(festivals, festival_id),

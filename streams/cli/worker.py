@@ -12,7 +12,7 @@ import uvloop
 
 from streams.app import run_worker
 from streams.cli.options import broker_options, json_option, setting_option, web_options
-from streams.configuration import NAME
+from streams.configuration import NAME, SHOW
 from streams.serving import worker_web
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @click.command("worker")
 @setting_option(NAME)
+@setting_option(SHOW)
 @json_option
 @web_options
 @broker_options

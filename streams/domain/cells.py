@@ -2,8 +2,8 @@
 
 A **group** is a value of the dimension with a currency. Cells lie in columns of one array per measure, so that a
 batch is added with one call per measure, whatever the number of groups. A **page** is what a checkpoint writes
-and a restore reads: of a windowed rollup all groups in some minutes, of a festival-long one 32 groups in the order
-they were first seen.
+and a restore reads. A page of a windowed rollup has all groups in some minutes; one of a festival-long rollup has 32
+groups, in the order they were first seen.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streams.domain.currencies import MONEY_LIMIT_MINOR
 from streams.domain.groups import UNKNOWN, Groups, grown, in_order
+from streams.domain.limits import MONEY_LIMIT_MINOR
 from streams.domain.pages import HIGH_SHIFT, Page, decode_page, page_head, page_value
 from streams.domain.rollups import GROUPS_PER_PAGE, PAGE_MS, WINDOW_MS, Rollup, Window
 

@@ -69,10 +69,13 @@ class CurveError(ValueError):
     """A curve cannot be used; the message names the festival, the row and what is wrong."""
 
 
-def parse_curves(text: str, exponents: Mapping[str, int]) -> dict[str, Curve]:
+def parse_curves(
+    text: str, exponents: Mapping[str, int], rates: Mapping[tuple[str, str], Decimal] | None = None
+) -> dict[str, Curve]:
     """Return the curves of a CSV text by festival; `exponents` are the digits of the currencies' minor units.
 
-    Lines beginning with # are comments. Raises `CurveError`.
+    A curve is in the currency of its last row. `rates` gives by festival and currency what one unit of another one is
+    in it. Lines beginning with # are comments. Raises `CurveError`.
     """
     rows = csv.DictReader(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
     if tuple(rows.fieldnames or ()) != _COLUMNS:
@@ -80,18 +83,24 @@ def parse_curves(text: str, exponents: Mapping[str, int]) -> dict[str, Curve]:
     by_festival: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         by_festival.setdefault(row["festival"], []).append(row)
-    return {festival: _curve(festival, found, exponents) for festival, found in by_festival.items()}
+    return {festival: _curve(festival, found, exponents, rates or {}) for festival, found in by_festival.items()}
 
 
-def _curve(festival: str, rows: Sequence[Mapping[str, str]], exponents: Mapping[str, int]) -> Curve:
+def _curve(
+    festival: str,
+    rows: Sequence[Mapping[str, str]],
+    exponents: Mapping[str, int],
+    rates: Mapping[tuple[str, str], Decimal],
+) -> Curve:
     currency = rows[-1]["currency"]
-    if currency not in exponents or any(row["currency"] != currency for row in rows):
+    known = {currency: Decimal(1), **{foreign: rate for (of, foreign), rate in rates.items() if of == festival}}
+    if currency not in exponents or any(row["currency"] not in known for row in rows):
         raise CurveError(f"{festival}: all rows need one ISO 4217 currency, found {currency!r}")
     unit = BILLION * 10 ** exponents[currency]
     points = []
     for row in rows:
         try:
-            second, amount = int(row["seconds"]), Decimal(row["amount_bn"]) * unit
+            second, amount = int(row["seconds"]), Decimal(row["amount_bn"]) * known[row["currency"]] * unit
         except (ValueError, InvalidOperation) as error:
             raise CurveError(f"{festival}: {row['seconds']!r}, {row['amount_bn']!r} are no numbers") from error
         if amount != amount.to_integral_value():
@@ -120,9 +129,11 @@ def slopes(xs: Sequence[int], ys: Sequence[int]) -> list[Fraction]:
 
 
 def _end_slope(h0: int, h1: int, d0: Fraction, d1: Fraction) -> Fraction:
-    """Return the three-point estimate at an end, kept within what monotony allows."""
-    slope = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
-    return min(max(slope, Fraction(0)), 3 * d0)
+    """Return the three-point estimate at an end, kept within what monotony allows: from 0 to 3 * d0.
+
+    As no rise is negative the estimate lies below 2 * d0 by itself.
+    """
+    return max(((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1), Fraction(0))
 
 
 def cumulative_orders(curve: Curve, orders: int) -> Int64s:

@@ -2,22 +2,25 @@
 
 Three ways lead to one verdict. The compiled reader (`streams.native`), where it is built, takes what is well-formed
 beyond doubt straight from the bytes. The rest, or everything where it is not built, goes through msgspec's strict
-decoder, a whole batch at a time. That cannot see everything the contract asks for (UTF-8 in fields it skips, `__` in
-front of a text, of a key given twice only the last, nesting that exhausts the stack), so whatever looks suspicious or
-fails is judged field by field (`streams.domain.judging`), which alone names reasons.
+decoder, a whole batch at a time. That decoder cannot see everything the contract asks for: UTF-8 in fields it skips,
+`__` in front of a text, all but the last of a key given twice, nesting that exhausts the stack. So whatever looks
+suspicious or fails is judged field by field (`streams.domain.judging`), which alone names reasons.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from streams.domain.columns import Columns, merged
-from streams.domain.currencies import EXPONENTS
-from streams.domain.facts import FLAG_TEXTS, TEXT_LIMIT, Fact, Field, Kind
-from streams.domain.judging import DEPTH_LIMIT, VALUE_LIMIT_BYTES, judge
+from streams.domain.currencies import END_MS, EXPONENTS, WITHDRAWN_MONTHS
+from streams.domain.facts import FLAG_TEXTS, Fact, Field, Kind
+from streams.domain.judging import judge
+from streams.domain.limits import DEPTH_LIMIT, FUTURE_LIMIT_MS, TEXT_LIMIT, VALUE_LIMIT_BYTES, WITHDRAWN_YEARS
 from streams.domain.rejections import Reason, Rejection
 from streams.domain.texts import VOCABULARY_LIMIT, Coded, Vocabulary, hash_texts
 from streams.native import IS_BUILT
@@ -31,8 +34,6 @@ if TYPE_CHECKING:
 
     from streams.domain.texts import Bools, Ints
 
-FUTURE_LIMIT_MS = 300_000
-"""How far an event's time may be ahead of its record's time (contract 1)."""
 _BRACKETS_SUSPICIOUS = 100
 """Fewer brackets than this cannot nest deeper than `DEPTH_LIMIT`."""
 assert _BRACKETS_SUSPICIOUS < DEPTH_LIMIT
@@ -66,14 +67,15 @@ class Decoder:
         self._coded = ["type", *(f.name for f in texts if f.name in kept)]
         self._hashed = [f.name for f in texts if f.name in set(hashed) - kept]
         self._flags = {f.name for f in texts if f.kind is Kind.FLAG}
+        self._currencies = [f.name for f in texts if f.kind is Kind.CURRENCY]
         self._numbers = list(fact.number_fields)
         self._defaults = {f.name: f.default for f in fact.fields}
-        # Of fields that only some types carry, none is read for the others.
+        # Fields that only some types carry are not read for the others.
         self._numbers_of_types = [(f.name, f.types) for f in fact.fields if f.types and f.name in self._numbers]
-        self._take_columns = _column_taker([*self._coded, *self._hashed, *self._numbers])
+        self._take_columns = _column_taker((*self._coded, *self._hashed, *self._numbers))
         self._vocabulary_limit = vocabulary_limit
         self._vocabularies = {name: Vocabulary() for name in self._coded}
-        """Of the way through msgspec alone: where there is a reader, its numbers go for both ways."""
+        """For the way through msgspec alone: where there is a reader, its numbers go for both ways."""
         self._reader = self._make_reader() if is_compiled else None
 
     def _make_reader(self) -> EventReader:
@@ -190,6 +192,11 @@ class Decoder:
                 for row in np.flatnonzero(mask).tolist():
                     broken.setdefault(row, Rejection(reason, detail))
 
+        for name in self._currencies:
+            # Nearly always none of them was ever met, and the look at the few texts of the column is all it costs.
+            for code in END_MS.keys() & columns.texts[name].texts:
+                mask = columns.texts[name].where(code.__eq__) & (columns.numbers["ts"] >= END_MS[code])
+                reject(mask, Reason.UNKNOWN_CURRENCY, _told_withdrawn(name, code))
         for event_type, name in self._fact.required_for:
             mask = ~self._is_given(columns, name) & columns.texts["type"].where(event_type.__eq__)
             reject(mask, Reason.MISSING_FIELD, f"{name}: required for {event_type}")
@@ -216,14 +223,23 @@ class Decoder:
         return columns.texts[name].where(default.__ne__)
 
 
-def _column_taker(names: Sequence[str]) -> Callable[[list[Any]], dict[str, list[Any]]]:
+def _told_withdrawn(name: str, code: str) -> str:
+    month = WITHDRAWN_MONTHS[code]
+    return f"{name}: {code} was withdrawn in {month}, so it is good up to the end of {int(month[:4]) + WITHDRAWN_YEARS}"
+
+
+@cache
+def _column_taker(names: tuple[str, ...]) -> Callable[[list[Any]], dict[str, list[Any]]]:
     """Return a function that turns events into a list per field.
+
+    Kept, because each takeover makes decoders anew.
 
     Written out as source, because a comprehension with the field's name in it costs 12 ns per event and field,
     and `map(attrgetter(name), events)` 28 ns.
     """
     assert all(name.isidentifier() for name in names)
-    columns = ", ".join(f"{name!r}: [event.{name} for event in events]" for name in names)
+    read = {name: f"getattr(event, {name!r})" if iskeyword(name) else f"event.{name}" for name in names}
+    columns = ", ".join(f"{name!r}: [{read[name]} for event in events]" for name in names)
     take: Callable[[list[Any]], dict[str, list[Any]]] = eval(f"lambda events: {{{columns}}}")  # noqa: S307 - declared names only
     return take
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from streams.domain.texts import Bools, Hashes
 
-MINUTE_MS = 60_000
 _FILTER_BITS_LEAST = 16
 _FILTER_BITS_PER_HASH = 16
 """A fuller filter is made anew, twice as large: below it, at most one new id in 16 is looked up in vain."""

@@ -1,6 +1,7 @@
-"""Which events each topic carries, declared as data: a new fact is one more `Fact` here.
+"""Which events each topic carries, declared as data: one `Fact` a topic.
 
 Each fact becomes a strict msgspec struct (`Fact.event`); `streams.domain.decoding` turns records into columns of it.
+The audit judges by rules of its own (`streams.audit.admission`), so a new field or type is written there too.
 """
 
 from __future__ import annotations
@@ -12,13 +13,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from streams.domain.currencies import EXPONENTS, MONEY_LIMIT_MINOR
+from streams.domain.currencies import EXPONENTS
+from streams.domain.limits import MONEY_LIMIT_MINOR, TEXT_LIMIT, TIME_LIMIT_MS
 from streams.domain.rollups import NONE
 
-TEXT_LIMIT = 64
-"""Code points of an identifier."""
-TIME_LIMIT_MS = 253_402_300_800_000
-"""First millisecond of the year 10000: later times are typing errors and would not print."""
 ABSENT = -1
 """Stands in a column for an optional number that was not given: no field admits a negative number."""
 

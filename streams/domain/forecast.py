@@ -1,10 +1,13 @@
-"""The forecast of a festival's final total from the shape of the last edition, and how far it can be trusted.
+"""The forecast of a festival's final total from the last edition's day and growth, and how far it can be trusted.
 
-The opening rush differs from edition to edition far more than the rest of the day. So what was sold is taken as it is,
-and the rest of the day is expected to sell as the last edition's rest did, scaled by the pace of the last quarter of a
-day. The interval is the error that two known curves make of each other (`remainder_ratios`).
+Two things are known while a festival runs: its own pace along the last edition's day, which is noisy while little is
+sold, and a prior, the last total with a damped repetition of its growth. They are mixed by the share that is sold:
+`expected = sold + (1 - p) * (sold + (1 - p) * prior)` (G. Benktander, An approach to credibility in calculating IBNR,
+1976; it is one step from the Bornhuetter-Ferguson mix towards the pace alone). How strong the damping is, how far the
+prior may lie from the pace, and how wide the interval is, stands in an `Experience`: `streams.domain.experience` learns
+it from published days.
 
-Rational arithmetic throughout. `streams.board.highlights` asks, `docs/forecast.md` publishes the errors.
+Rational arithmetic throughout. `streams.board.answers.highlights` asks, `docs/forecast.md` publishes the errors.
 """
 
 from __future__ import annotations
@@ -13,16 +16,13 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import accumulate
 from math import ceil, floor
 
 from streams.domain.curves import slopes
 
-PACE_SHARE = Fraction(1, 4)
-"""The pace is taken over so much of the festival: 6 of 24 hours, so that an hour's whim does not move the forecast."""
-STEPS = 288
-"""The error is told apart in so many steps of the festival, 5 minutes of a day; in the first nothing is forecast."""
-_PER_MILLE = 1000
+FIRST_SHARE = Fraction(1, 288)
+"""Before this share of the festival nothing is forecast, 5 minutes of a day: most published days have one point or none
+by then, so no error is known there."""
 Points = tuple[tuple[int, int], ...]
 """(Seconds after the start, cumulative minor units)."""
 
@@ -44,9 +44,9 @@ class Shape:
         return self.points[-1][0] * 1000
 
     @property
-    def measured_share(self) -> Fraction:
-        """Return the share of the day at which the last amount before the final one was published."""
-        return Fraction(self.points[-2][0], self.points[-1][0])
+    def first_ms(self) -> int:
+        """Return when the first amount after the start was published."""
+        return self.points[1][0] * 1000
 
     def amount_at(self, elapsed_ms: int) -> Fraction:
         """Return the amount after so long; the ends go on beyond the day."""
@@ -81,48 +81,66 @@ def shape_of(points: Points, total_minor: int, seconds: int) -> Shape | None:
     return Shape(((0, 0), *inner, (seconds, total_minor)))
 
 
-def pace_since_ms(shape: Shape, elapsed_ms: int) -> int:
-    """Return from when on the pace at `elapsed_ms` is taken, in milliseconds after the start."""
-    return max(0, elapsed_ms - floor(shape.length_ms * PACE_SHARE))
+@dataclass(frozen=True, slots=True)
+class LastEdition:
+    """What is known of the last edition: its day, and the final total of the one before it, None where it is not."""
+
+    shape: Shape
+    before_minor: int | None
+
+    def is_measured(self, elapsed_ms: int) -> bool:
+        """Return whether its share at that time stands on a published amount and not on the start alone."""
+        return elapsed_ms >= self.shape.first_ms and elapsed_ms >= self.shape.length_ms * FIRST_SHARE
 
 
-def remainder(shape: Shape, elapsed_ms: int, sold_at_pace: Fraction) -> Fraction | None:
-    """Return what is expected to be sold after `elapsed_ms`, None where the shape has no sales to compare with.
+@dataclass(frozen=True, slots=True)
+class Misses:
+    """By which factors past forecasts were wrong, the larger of both ways, and at which share of the festival."""
 
-    `sold_at_pace` is what was sold from `pace_since_ms` to `elapsed_ms`.
+    seen: tuple[tuple[Fraction, Fraction], ...]
+    """(Share, factor), ascending."""
+
+    def since(self, share: Fraction) -> Fraction:
+        """Return the largest factor at that share of the festival or later; behind the last one, that of the last.
+
+        Later ones count, so that it never grows: that two curves cross somewhere does not make a forecast good there.
+        """
+        return max((factor for at, factor in self.seen if at >= share), default=self.seen[-1][1])
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """What past editions teach."""
+
+    damping: Fraction
+    """Growth divided by the growth of the edition before."""
+    pace: Misses
+    """How far the pace alone missed the final total."""
+    rest_by_pace: Misses
+    """How far the pace alone missed what was still to come."""
+    rest: Misses
+    """How far the mix of pace and prior missed what was still to come."""
+
+
+def by_pace(last: LastEdition, elapsed_ms: int, sold: Fraction) -> Fraction:
+    """Return the final total if the rest of the day sells as the last edition's did, at this day's pace."""
+    return sold / last.shape.share_at(elapsed_ms)
+
+
+def mixed(last: LastEdition, before_minor: int, damping: Fraction, pace: Misses, now: tuple[int, Fraction]) -> Fraction:
+    """Return the final total by the mix of pace and prior; `now` is the time in milliseconds and what was sold by then.
+
+    The prior is held to the pace within the largest miss of the pace that was ever seen: on a day that is of another
+    size than the last one, what is sold wins over what was hoped.
     """
-    then = shape.amount_at(elapsed_ms) - shape.amount_at(pace_since_ms(shape, elapsed_ms))
-    left = shape.total_minor - shape.amount_at(elapsed_ms)
-    return left * sold_at_pace / then if then > 0 else None
-
-
-def back_tested(known: Shape, day: Shape, elapsed_ms: int) -> tuple[Fraction, Fraction]:
-    """Return what the shape of `known` expects of the rest of `day` at that time, and what came; in minor units.
-
-    `elapsed_ms` counts in `day`, in which `known` must have sold something by then.
-    """
-    at_ms = elapsed_ms * known.length_ms // day.length_ms
-    sold = day.amount_at(elapsed_ms) - day.amount_at(pace_since_ms(day, elapsed_ms))
-    expected = remainder(known, at_ms, sold)
-    assert expected is not None, "a published curve rises"
-    return expected, day.total_minor - day.amount_at(elapsed_ms)
-
-
-def remainder_ratios(first: Shape, second: Shape) -> tuple[Fraction, ...]:
-    """Return for each step of the day by which factor the rest of it was missed, the larger of both ways.
-
-    Never smaller than at a later step: that two curves cross somewhere does not make the forecast good there. It ends
-    with the last step at which both curves are measured; behind it they are drawn, not known.
-    """
-    measured = floor(min(first.measured_share, second.measured_share) * STEPS)
-    factors = []
-    for step in range(1, measured + 1):
-        missed = [
-            back_tested(known, day, day.length_ms * step // STEPS) for known, day in ((first, second), (second, first))
-        ]
-        factors.append(max(max(expected / came, came / expected) for expected, came in missed))
-    largest = [*accumulate(reversed(factors), max)][::-1]
-    return tuple(Fraction(ceil(factor * _PER_MILLE), _PER_MILLE) for factor in largest)
+    elapsed_ms, sold = now
+    own = by_pace(last, elapsed_ms, sold)
+    total_minor = last.shape.total_minor
+    prior = total_minor * (1 + damping * (Fraction(total_minor, before_minor) - 1))
+    miss = pace.since(Fraction(elapsed_ms, last.shape.length_ms))
+    held = min(max(prior, own / miss), own * miss)
+    left = 1 - last.shape.share_at(elapsed_ms)
+    return sold + left * (sold + left * held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +152,22 @@ class Forecast:
     high_minor: int
 
 
-def forecast(
-    shape: Shape, ratios: tuple[Fraction, ...], elapsed_ms: int, sold_minor: int, sold_at_pace_minor: int
-) -> Forecast | None:
-    """Return the forecast at `elapsed_ms`; None within the first step, or where the shape says nothing.
+def forecast(last: LastEdition, experience: Experience, elapsed_ms: int, sold_minor: int) -> Forecast | None:
+    """Return the forecast at `elapsed_ms`, `sold_minor` being the total then; at the end all three are that total.
 
-    `sold_minor` is the total then, `sold_at_pace_minor` what of it was sold since `pace_since_ms`. At the end of the
-    day all three are the total.
+    None in the first minutes, and before the last edition's first published amount. Where the total before the last
+    edition is not known there is no growth to repeat: the pace alone is the forecast, with the errors it made.
     """
-    step = elapsed_ms * STEPS // shape.length_ms
-    rest = remainder(shape, elapsed_ms, Fraction(sold_at_pace_minor))
-    if elapsed_ms >= shape.length_ms:
+    if elapsed_ms >= last.shape.length_ms:
         return Forecast(sold_minor, sold_minor, sold_minor)
-    if step < 1 or not ratios or rest is None:
+    if not last.is_measured(elapsed_ms) or last.shape.share_at(elapsed_ms) == 0:
         return None
-    ratio = ratios[min(step, len(ratios)) - 1]
-    return Forecast(sold_minor + floor(rest / ratio), sold_minor + round(rest), sold_minor + ceil(rest * ratio))
+    sold = Fraction(sold_minor)
+    if last.before_minor is None:
+        expected, misses = by_pace(last, elapsed_ms, sold), experience.rest_by_pace
+    else:
+        now = (elapsed_ms, sold)
+        expected = mixed(last, last.before_minor, experience.damping, experience.pace, now)
+        misses = experience.rest
+    rest, miss = expected - sold, misses.since(Fraction(elapsed_ms, last.shape.length_ms))
+    return Forecast(sold_minor + floor(rest / miss), sold_minor + round(rest), sold_minor + ceil(rest * miss))

@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from streams.domain.currencies import EXPONENTS
-from streams.domain.facts import TEXT_LIMIT, Fact, Field, Kind
+from streams.domain.facts import Fact, Field, Kind
+from streams.domain.limits import DEPTH_LIMIT, TEXT_LIMIT, VALUE_LIMIT_BYTES
 from streams.domain.rejections import Reason, Rejection
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
     import msgspec
 
-VALUE_LIMIT_BYTES = 64 * 1024
-DEPTH_LIMIT = 128
-"""Levels of nesting. Far below the interpreter's recursion limit, so that no decoder's verdict depends on its stack."""
 _INTEGER_DIGITS = 30
 _HUGE = int("9" * _INTEGER_DIGITS)
 """Integers with more digits are out of any range; Python refuses to parse very long ones."""
@@ -62,7 +60,7 @@ def _check_type(fact: Fact, parsed: Mapping[str, object]) -> Rejection | None:
 
 
 def parse_object(value: bytes | None) -> dict[str, Any] | Rejection:  # noqa: PLR0911 - one return per verdict
-    """Return the JSON object of a record value; of a key given twice the last counts."""
+    """Return the JSON object of a record value; the last value counts of a key that is given twice."""
     if value is None:
         return Rejection(Reason.NULL_VALUE, "the record has no value")
     if not value:
@@ -80,7 +78,7 @@ def parse_object(value: bytes | None) -> dict[str, Any] | Rejection:  # noqa: PL
     try:
         parsed = _JSON.decode(text)
     except ValueError as error:
-        return Rejection(Reason.NOT_JSON, f"{error}"[:200])
+        return Rejection(Reason.NOT_JSON, str(error))
     if not isinstance(parsed, dict):
         return Rejection(Reason.NOT_AN_OBJECT, f"expected a JSON object, found {_found(parsed)}")
     return parsed

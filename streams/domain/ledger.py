@@ -16,15 +16,17 @@ import numpy as np
 
 from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, Places, places_of
 from streams.domain.decoding import Decoder
-from streams.domain.duplicates import MINUTE_MS, SeenIds
-from streams.domain.facts import ABSENT, DERIVED, FACTS
+from streams.domain.duplicates import SeenIds
+from streams.domain.facts import ABSENT
+from streams.domain.limits import DEDUP_BUCKET_MS, WATERMARK_LAG_MS
+from streams.domain.pages import LATE
 from streams.domain.rollups import NONE
 from streams.domain.sketches import SketchTable
 from streams.domain.texts import Coded, hash_texts
 from streams.native import IS_BUILT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from streams.domain.columns import Columns
     from streams.domain.declarations import Declarations
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from streams.domain.rollups import Measure, Rollup, Window
     from streams.domain.texts import Bools, Hashes, Ints
 
-WATERMARK_LAG_MS = 5_000
-"""An event this much older than the newest one before it is late (contract 3)."""
 BATCH_LIMIT_RECORDS = 8_000 if IS_BUILT else 2_000
 """Larger batches are applied in parts: what they decode to should fit into a core's cache.
 
@@ -54,10 +54,6 @@ class Outcome(StrEnum):
     OUTSIDE = "outside"
 
 
-LATE = "late"
-"""Counted beside the outcomes: a late event has an outcome too."""
-
-
 @dataclass
 class TopicState:
     """What the ledger remembers of one topic besides totals."""
@@ -74,8 +70,9 @@ class TopicState:
 class _Selection:
     """The events of one batch that one festival counts, with their columns coded once for all rollups."""
 
-    def __init__(self, columns: Columns, offsets_ms: Ints) -> None:
+    def __init__(self, columns: Columns, offsets_ms: Ints, derived: Mapping[str, Derived]) -> None:
         self._columns = columns
+        self._derived = derived
         self.offsets_ms = offsets_ms
         """Festival time of each since the festival's start."""
         self._with_currency: dict[str, _Selection] = {}
@@ -87,7 +84,7 @@ class _Selection:
         """Return a text column, or a derived one, as codes."""
         if name in self._columns.texts:
             return self._columns.texts[name]
-        return self._derive(DERIVED[name])
+        return self._derive(self._derived[name])
 
     def _derive(self, derived: Derived) -> Coded:
         numbers = self._columns.numbers
@@ -111,7 +108,7 @@ class _Selection:
         if currency not in self._with_currency:
             mask = coded.where("".__ne__)
             self._with_currency[currency] = (
-                self if mask.all() else _Selection(self._columns.only(mask), self.offsets_ms[mask])
+                self if mask.all() else _Selection(self._columns.only(mask), self.offsets_ms[mask], self._derived)
             )
         return self._with_currency[currency]
 
@@ -165,8 +162,8 @@ class Ledger:
         }
         self._decoders = {
             topic: Decoder(
-                FACTS[topic],
-                coded=_text_fields(self._rollups[topic]),
+                declarations.facts[topic],
+                coded=_texts_read(self._rollups[topic]) - declarations.derived.keys(),
                 hashed=["event_id", *(distinct.field for distinct in self._distincts[topic])],
             )
             for topic in self.topics
@@ -223,7 +220,7 @@ class Ledger:
     def _duplicates(state: TopicState, columns: Columns, stream_times_ms: Ints) -> Bools | None:
         """Return which events are duplicates, None if none is; remember all of them."""
         hashes = columns.hashes["event_id"]
-        minutes = stream_times_ms // MINUTE_MS
+        minutes = stream_times_ms // DEDUP_BUCKET_MS
         first, last = int(minutes[0]), int(minutes[-1])
         if first == last:
             return state.seen.sight(first, hashes)
@@ -273,7 +270,7 @@ class Ledger:
         outcomes[Outcome.OUTSIDE] += len(columns) - counted - expired
 
     def _fold_festival(self, festival: Festival, topic: str, columns: Columns, times_ms: Ints) -> None:
-        everything = _Selection(columns, times_ms - festival.start_ms)
+        everything = _Selection(columns, times_ms - festival.start_ms, self.declarations.derived)
         for distinct in self._distincts[topic]:
             self.sketches[festival.id, distinct.name].fold(everything.hashes_of(distinct.field, distinct.types))
         for rollup in self._rollups[topic]:
@@ -295,10 +292,9 @@ class Ledger:
         )
 
 
-def _text_fields(rollups: Iterable[Rollup]) -> set[str]:
-    """Return the text fields that rollups read."""
-    names = {name for rollup in rollups for name in (rollup.dimension, rollup.currency) if name is not None}
-    return names - DERIVED.keys()
+def _texts_read(rollups: Iterable[Rollup]) -> set[str]:
+    """Return the dimensions and currencies that rollups read."""
+    return {name for rollup in rollups for name in (rollup.dimension, rollup.currency) if name is not None}
 
 
 @cache

@@ -4,9 +4,10 @@ Keys of the ledger topic are JSON arrays:
 
 - `["g1", "page", festival, rollup, page]`: a `Page`;
 - `["g1", "cursor"]`: a `Cursor`, the last record of every checkpoint;
-- `["g1", "fingerprint"]`: the fingerprint document the generation was counted under (JSON), written with a
-  partition's first checkpoint;
-- `["generations"]`, in partition 0 only: which generation is current (`streams.engine.generations`).
+- `["g1", "fingerprint"]`: the fingerprint document that the partition is counted under (JSON), written with its first
+  checkpoint, and with the first one that counts a festival declared since;
+- `["g1", "held"]`: why a worker holds the partition (`streams.engine.judgement`); the next cursor overrules it;
+- `["generations"]`, in partition 0 only: which generation is current (`streams.kafka.ledger.generations`).
 """
 
 from __future__ import annotations
@@ -50,6 +51,28 @@ class Page(msgspec.Struct, array_like=True, frozen=True):
         return np.frombuffer(self.high, dtype="<i8").reshape(self.measures, -1)
 
 
+LATE = "late"
+"""Counted beside the outcomes: a late event has an outcome too."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which logs a ledger was counted from, and where it lies itself, by the ids that the cluster gave."""
+
+    cluster: str
+    own: dict[str, str]
+    """Id of each topic that the ledger lies on, by name without prefix."""
+    topics: dict[str, str]
+    """Id of each source topic."""
+
+
+class Digests(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums, modulo 2^64, of the hashes of all records that a generation has on a topic (`streams.engine.digest`)."""
+
+    ledger: int
+    """Without cursor and note."""
+    seen: int
+
+
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """How far a partition is counted, and what came of its records (JSON on the ledger topic)."""
 
@@ -67,6 +90,12 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """Number of rejected records per source topic and reason."""
     sequence: int
     """Number of this checkpoint in its generation, from 1."""
+    identity: Identity
+    epochs: dict[str, int]
+    """Leader epoch of the last batch below the position per source topic, whatever was in it; missing while nothing
+    was read."""
+    digests: Digests = Digests(ledger=0, seen=0)
+    """Those of the generation with this checkpoint: filled in by the store that writes it."""
 
 
 class PageKey(msgspec.Struct, frozen=True):

@@ -25,9 +25,22 @@ class Reason(StrEnum):
     FUTURE_EVENT = "future_event"
 
 
+class BridgeReason(StrEnum):
+    """Reasons that only a bridge rejects for, besides those above."""
+
+    UNREADABLE = "unreadable"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    UNKNOWN_VALUE = "unknown_value"
+    BAD_AMOUNT = "bad_amount"
+    BAD_TIME = "bad_time"
+    MIXED_CURRENCIES = "mixed_currencies"
+    MISSING_BEFORE = "missing_before"
+    SECOND_SNAPSHOT = "second_snapshot"
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """One record's verdict: `detail` says, for the producer's engineer, what was found and what is expected."""
 
-    reason: Reason
+    reason: Reason | BridgeReason
     detail: str

@@ -1,7 +1,8 @@
-"""Which totals are kept, declared as data: a new dimension or a new fact is a new line here.
+"""Which totals are kept, declared as data. A dimension more over a field that its fact has is one more `Rollup` here.
 
 The ledger folds by these lines, the board and the metrics read by them, and the fingerprint in the ledger
-carries them to the audit.
+carries them to the audit. A total under another declaration wants a recount. What is shown beyond `--by` is
+declared in `streams.board.answers.sections` and `streams.metrics`.
 """
 
 from __future__ import annotations
@@ -141,3 +142,5 @@ ROLLUPS = (
     Rollup("recycling_by_flash", "recycling", RECYCLING, "flash", currency=None),
     Rollup("recycling_by_station", "recycling", RECYCLING, "station", currency=None),
 )
+DIMENSIONS = tuple(dict.fromkeys(rollup.dimension for rollup in ROLLUPS if rollup.dimension is not None))
+"""Those that are kept without any declaration (`streams.domain.declared`)."""

@@ -53,7 +53,7 @@ DISTINCTS = DECLARED if HAS_LIBRARY else ()
 _FEW = 1 << LG_REGISTERS - 2
 """A sketch of more texts has registers: it holds three quarters of an eighth as many hashes at most."""
 _SEED = np.uint64(9001)
-"""Of the library's hash."""
+"""The seed of the library's hash."""
 _HIGHEST = np.uint64(2**64 - 1)
 
 

@@ -79,7 +79,6 @@ class _Codes(dict[str, int]):
     """Numbers texts in the order they are asked for."""
 
     def __init__(self, texts: list[str]) -> None:
-        super().__init__()
         self._texts = texts
 
     def __missing__(self, text: str) -> int:

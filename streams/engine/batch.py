@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from streams.domain.texts import Ints
 
+    Headers = Sequence[tuple[str, bytes | None]]
+
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
@@ -24,7 +27,7 @@ class RecordBatch:
 
     `start` is the fetch position before the batch, `next_offset` the one after it: both cover control
     records, aborted records and holes left by compaction, so a batch may hold no record at all and still
-    move the position. `offsets`, `keys`, `values` and `record_times_ms` are parallel.
+    move the position. `offsets`, `keys`, `values`, `record_times_ms` and, where there are any, `headers` are parallel.
     """
 
     topic: str
@@ -35,6 +38,12 @@ class RecordBatch:
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
     record_times_ms: Sequence[int] | Ints
+    headers: Sequence[bytes | Headers | None] = ()
+    """Those of each record, as Kafka has them in its bytes, or read; nothing where nobody asked for them."""
+    is_timed_by_broker: bool = False
+    """Whether the broker gave the last record its time, not who sent it."""
+    leader_epoch: int | None = None
+    """That of the last producer's batch below `next_offset`, also of one that is left out; None where none is."""
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -44,6 +53,19 @@ class RecordBatch:
         """Return the part of the batch at and after `offset`."""
         first = next((i for i, o in enumerate(self.offsets) if o >= offset), len(self.offsets))
         return self.only(slice(first, None), max(self.start, offset), self.next_offset)
+
+    def up_to(self, offset: int) -> RecordBatch:
+        """Return the part of the batch below `offset`."""
+        if self.next_offset <= offset:
+            return self
+        end = next((i for i, o in enumerate(self.offsets) if o >= offset), len(self.offsets))
+        return self.only(slice(end), self.start, offset)
+
+    def sampled_times(self, limit: int) -> list[tuple[int, int]]:
+        """Return at most `limit` of the record times, evenly spread, each with the number of records it stands for."""
+        count = len(self)
+        places = [sample * count // limit for sample in range(limit + 1)] if count > limit else range(count + 1)
+        return [(int(self.record_times_ms[a]), b - a) for a, b in itertools.pairwise(places)]
 
     def only(self, part: slice, start: int, next_offset: int) -> RecordBatch:
         """Return some of the records, as a batch from `start` up to `next_offset`."""
@@ -56,6 +78,9 @@ class RecordBatch:
             self.keys[part],
             self.values[part],
             self.record_times_ms[part],
+            self.headers[part],
+            self.is_timed_by_broker,
+            self.leader_epoch,
         )
 
 
@@ -73,7 +98,17 @@ def joined(batches: Sequence[RecordBatch]) -> RecordBatch:
         _joined_values([batch.keys for batch in batches]),
         _joined_values([batch.values for batch in batches]),
         np.concatenate([batch.record_times_ms for batch in batches]),
+        _joined_headers(batches),
+        last.is_timed_by_broker,
+        last.leader_epoch,
     )
+
+
+def _joined_headers(batches: Sequence[RecordBatch]) -> Sequence[bytes | Headers | None]:
+    told = [batch.headers for batch in batches if len(batch)]
+    if IS_BUILT and told and all(isinstance(part, Values) for part in told):
+        return Values.joined(told)  # type: ignore[arg-type] # bytes all of them
+    return [headers for part in told for headers in part]
 
 
 def _joined_offsets(parts: Sequence[Sequence[int]]) -> Sequence[int]:

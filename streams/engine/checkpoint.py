@@ -1,26 +1,59 @@
 """What a checkpoint holds, and what a store of checkpoints promises.
 
-The engine cuts a `Checkpoint`, a `LedgerStore` makes it durable. Two stores exist: Kafka's
-(`streams.kafka.store`) and one in memory (`streams.engine.memory`); one contract suite tests both.
+The engine cuts a `Checkpoint`, a `LedgerStore` makes it durable. All of it is values: what they look like as records
+is known to `streams.engine.ledger_records`, which only stores use. Two stores exist: Kafka's
+(`streams.kafka.ledger.store`) and one in memory (`streams.engine.memory`); one contract suite tests both.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from streams.domain.pages import Cursor, PageKey
+    from streams.domain.rejections import Rejection
+    from streams.engine.judgement import Note
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The value of a source record that is too large to be written a second time."""
+
+    size_bytes: int
+    sha256: str
+    """In hexadecimal digits."""
+
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A record set aside: what goes to `topic` (already `<source>.rejected`, without prefix)."""
+    """A record set aside: where it lies, why, and itself."""
 
     topic: str
+    """Source topic, without prefix."""
+    partition: int
+    offset: int
+    rejection: Rejection
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    original: Original | None = None
+    """Given where `value` is only the head of it."""
+    original_key_bytes: int | None = None
+    """Given where `key` is only the head of the source record's."""
+
+
+class SeenKey(NamedTuple):
+    """Name of some hashes of seen ids."""
+
+    generation: str
+    topic: str
+    minute: int
+    sequence: int
+    """That of the checkpoint which wrote them."""
+    part: int
+    """Counts from 0 where the hashes of a minute do not fit into one record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +61,16 @@ class Checkpoint:
     """One transaction: all of it becomes visible, or nothing."""
 
     partition: int
-    pages: Sequence[tuple[bytes, bytes]]
-    """Key and value of each changed page, for the ledger topic."""
-    cursor: tuple[bytes, bytes]
-    """Key and value of the cursor: written last, so a reader that meets it has the whole checkpoint."""
-    seen: Sequence[tuple[bytes, bytes | None]]
-    """Hashes of the span, for the topic of seen ids; a value of None is a tombstone."""
+    generation: str
+    fingerprint: bytes | None
+    """The document of what is declared, with the first checkpoint of a generation and where it has changed since."""
+    pages: Sequence[tuple[PageKey, bytes]]
+    """Each changed page, its content already as it is written: a copy of the cells behind a known head takes a tenth of
+    the time that a page of values would (`streams.domain.pages.page_value`)."""
+    cursor: Cursor
+    """Written last, so a reader that meets it has the whole checkpoint."""
+    seen: Sequence[tuple[SeenKey, bytes | None]]
+    """Hashes of the span, 8 bytes each; None: those under this name are forgotten."""
     rejected: Sequence[RejectedRecord]
     positions: Mapping[str, int]
     """Next offset per source topic (without prefix), sent to the consumer group for lag tools only; empty: not now."""
@@ -41,11 +78,16 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The newest committed value per key of one partition, of one generation."""
+    """What is committed of one partition in one generation: the newest of everything."""
 
-    pages: Mapping[bytes, bytes]
-    """Pages, cursor and fingerprint of the generation, by key, in log order of their newest write."""
-    seen: Mapping[bytes, bytes]
+    cursor: Cursor | None = None
+    """None where nothing was ever committed."""
+    fingerprint: bytes | None = None
+    pages: Mapping[PageKey, bytes] = field(default_factory=dict)
+    """In log order of their newest write; decoded where a page is looked at."""
+    seen: Mapping[SeenKey, bytes] = field(default_factory=dict)
+    misfit: str | None = None
+    """Why these are not all of one checkpoint, by the digests in its cursor; None: they are."""
 
 
 class FencedError(Exception):
@@ -72,6 +114,9 @@ class PartitionStore(Protocol):
         Raises `FencedError` where a newer owner exists, `OutcomeUnknownError` on anything else that goes
         wrong: in both cases this store is finished, and only `close` may follow.
         """
+
+    async def leave_note(self, note: Note) -> None:
+        """Write why the partition is held, for other readers; the next cursor overrules it. Raises like `commit`."""
 
     async def close(self) -> None:
         """Release connections. Never raises, may be called twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,15 +30,82 @@ class SystemClock:
         return time.monotonic_ns() // 1_000_000
 
 
-@dataclass
-class ManualClock:
-    """A clock that stands still until somebody turns it; both readings are the same."""
+OFF_MS = 2_000
+"""A clock that is off by more is told: delays and freshness are read in seconds."""
+DOUBT_MS = 60_000
+"""So long must all records say that the broker's clock is further back before it is believed: one that came late says
+so, too. The machine's clock drifts by less than 10 ms meanwhile."""
 
-    time_ms: int = 0
+
+class BrokerClock:
+    """The broker's time, learnt from the times that it gives to records. Used from any thread.
+
+    No request tells it. A record shows that the broker's clock had reached the record's time when it came here, so the
+    largest difference of late is the nearest to the truth: it is behind by the time that the fastest answer took.
+    Measured against the monotonic clock, so that setting the machine's clock changes nothing.
+
+    Until a record has come that was only just written, the machine's own clock is believed, but for what older records
+    rule out: a broker's clock is never behind its records.
+    """
+
+    def __init__(self, own: Clock) -> None:
+        """`own` is the machine's clock."""
+        self._own = own
+        self._lock = threading.Lock()
+        self._ahead_ms: int | None = None
+        """The broker's clock less our monotonic one."""
+        self._is_known = False
+        self._lower: tuple[int, int] | None = None
+        """Since when every record said less, and the most that one of them said."""
 
     def now_ms(self) -> int:
-        """Return the time it was turned to."""
-        return self.time_ms
+        """Return milliseconds since the Unix epoch by the broker's clock, as far as it is known."""
+        with self._lock:
+            shown_ms = None if self._ahead_ms is None else self._own.monotonic_ms() + self._ahead_ms
+            if shown_ms is None or not self._is_known:
+                return max(self._own.now_ms(), shown_ms or 0)
+            return shown_ms
+
+    def monotonic_ms(self) -> int:
+        """Return milliseconds since some fixed instant; never goes back."""
+        return self._own.monotonic_ms()
+
+    def offset_ms(self) -> int | None:
+        """Return what the machine's clock is ahead of the broker's; None while that is not known."""
+        with self._lock:
+            if self._ahead_ms is None or not self._is_known:
+                return None
+            return self._own.now_ms() - self._own.monotonic_ms() - self._ahead_ms
+
+    def appended(self, record_time_ms: int, *, is_new: bool = True) -> None:
+        """Take note of a record, which has come just now, and to which the broker gave its time.
+
+        `is_new`: it was written while somebody waited for it. Others say only what time it is no more.
+        """
+        now_ms = self._own.monotonic_ms()
+        ahead_ms = record_time_ms - now_ms
+        with self._lock:
+            self._is_known |= is_new
+            if self._ahead_ms is None or ahead_ms >= self._ahead_ms:
+                self._ahead_ms, self._lower = ahead_ms, None
+            elif is_new:
+                since_ms, most_ms = self._lower or (now_ms, ahead_ms)
+                self._lower = since_ms, max(most_ms, ahead_ms)
+                if now_ms - since_ms >= DOUBT_MS:
+                    self._ahead_ms, self._lower = self._lower[1], None
+
+
+@dataclass
+class ManualClock:
+    """A clock that stands still until somebody turns it."""
+
+    time_ms: int = 0
+    off_ms: int = 0
+    """What the time of day is ahead of the monotonic reading; may be set like a machine's clock."""
+
+    def now_ms(self) -> int:
+        """Return the time it was turned to, as far as it is off."""
+        return self.time_ms + self.off_ms
 
     def monotonic_ms(self) -> int:
         """Return the time it was turned to."""

@@ -12,23 +12,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-import orjson
 
 from streams.domain.ledger import Ledger
-from streams.domain.pages import (
-    Cursor,
-    PageKey,
-    cursor_key,
-    decode_cursor,
-    decode_page,
-    encode_cursor,
-    fingerprint_key,
-)
+from streams.domain.pages import Cursor, PageKey, decode_page
 from streams.engine.batch import joined
-from streams.engine.checkpoint import Checkpoint, RejectedRecord, Restored, UnreadableError
+from streams.engine.checkpoint import Checkpoint, Original, RejectedRecord, Restored, SeenKey, UnreadableError
+from streams.engine.processing import new_of
 
 if TYPE_CHECKING:
     from streams.domain.declarations import Declarations
+    from streams.domain.pages import Identity
     from streams.domain.rejections import Rejection
     from streams.engine.batch import RecordBatch
 
@@ -40,15 +33,6 @@ WAITING_LIMIT_BATCHES = 8
 """Records of a topic wait for more of them, or for the next cut: to count 25 takes 0.9 ms, to count 1,000 takes 2.5."""
 SEEN_LIMIT_BYTES = 800_000
 """Hashes in one record of the seen-ids topic; more are split."""
-
-
-class HoleError(Exception):
-    """A batch starts above the position: records in between were not delivered, so the source must be rewound."""
-
-    def __init__(self, topic: str, partition: int, expected: int, found: int) -> None:
-        """Name where counting must go on (`expected`) and where the batch starts (`found`)."""
-        super().__init__(f"{topic}[{partition}]: expected offset {expected}, the batch starts at {found}")
-        self.topic, self.partition, self.expected, self.found = topic, partition, expected, found
 
 
 class CountingError(Exception):
@@ -73,32 +57,31 @@ class PartitionProcessor:
         """Batches below the position that are not in the ledger yet."""
         self.positions: dict[str, int] = {}
         """Next offset per topic, all records before it being taken."""
+        self.epochs: dict[str, int] = {}
+        """Leader epoch of the last batch below each position."""
+        self.identity: Identity | None = None
         self.started: dict[str, int] = {}
+        self._fingerprint: bytes | None = declarations.fingerprint
+        """To be written with the next checkpoint."""
         self.sequence = 0
         self._rejected: list[RejectedRecord] = []
-        self._seen_keys: defaultdict[str, dict[int, list[bytes]]] = defaultdict(dict)
+        self._seen_keys: defaultdict[str, dict[int, list[SeenKey]]] = defaultdict(dict)
         self._has_news = True
         self._told: dict[str, int] = {}
         """Positions in the newest checkpoint that carried them for the group."""
         self.pending_rejected_bytes = 0
         """Size of the rejected records found so far that the next checkpoint carries."""
 
-    @property
-    def ledger(self) -> Ledger:
-        """Return the ledger, with everything in it that was taken. Raises `CountingError`."""
+    def count_waiting(self) -> Ledger:
+        """Count everything that was taken; return the ledger. Raises `CountingError`."""
         for topic in self._waiting:
             self._count(topic)
         return self._ledger
 
-    @property
-    def outcomes(self) -> dict[str, Counter[str]]:
-        """Return the number of records per topic and outcome (and late ones), since the generation's beginning."""
-        return {topic: Counter(state.outcomes) for topic, state in self.ledger.topics.items()}
-
-    @property
-    def rejected(self) -> dict[str, Counter[str]]:
-        """Return the number of rejected records per topic and reason, since the generation's beginning."""
-        return {topic: Counter(state.rejected) for topic, state in self.ledger.topics.items()}
+    def belongs_to(self, identity: Identity) -> None:
+        """Take note of which logs are counted."""
+        assert self.identity is None, self.identity
+        self.identity = identity
 
     def start_at(self, topic: str, offset: int) -> None:
         """Begin a topic that this ledger has never read, at the beginning of its log."""
@@ -113,19 +96,17 @@ class PartitionProcessor:
         where counting fails.
         """
         assert batch.partition == self.partition
-        position = self.positions[batch.topic]
-        if batch.start > position:
-            raise HoleError(batch.topic, batch.partition, position, batch.start)
-        if batch.next_offset <= position:
+        new = new_of(batch, self.positions[batch.topic])
+        if new is None:
             return
-        if batch.start < position:
-            batch = batch.from_offset(position)
-        self.positions[batch.topic] = batch.next_offset
+        self.positions[batch.topic] = new.next_offset
+        if new.leader_epoch is not None:
+            self.epochs[batch.topic] = new.leader_epoch
         self._has_news = True
-        if not len(batch):
+        if not len(new):
             return
         waiting = self._waiting[batch.topic]
-        waiting.append(batch)
+        waiting.append(new)
         if len(waiting) >= WAITING_LIMIT_BATCHES or sum(map(len, waiting)) >= WAITING_LIMIT_RECORDS:
             self._count(batch.topic)
 
@@ -153,27 +134,29 @@ class PartitionProcessor:
         if is_behind:
             self._told = dict(self.positions)
         self.sequence += 1
-        ledger = self.ledger
+        ledger = self.count_waiting()
         pages = [
-            (PageKey(self.generation, festival, rollup, number).encode(), value)
+            (PageKey(self.generation, festival, rollup, number), content)
             for (festival, rollup), table in ledger.paged.items()
-            for number, value in table.take_changed()
+            for number, content in table.take_changed()
         ]
-        if self.sequence == 1:
-            pages.insert(0, (fingerprint_key(self.generation), ledger.declarations.fingerprint))
+        fingerprint, self._fingerprint = self._fingerprint, None
         rejected, self._rejected = self._rejected, []
         self.pending_rejected_bytes = 0
         self._has_news = False
         return Checkpoint(
             partition=self.partition,
+            generation=self.generation,
+            fingerprint=fingerprint,
             pages=pages,
-            cursor=(cursor_key(self.generation), encode_cursor(self._cursor())),
+            cursor=self._cursor(),
             seen=self._cut_seen(),
             rejected=rejected,
             positions=dict(self.positions) if tells_group else {},
         )
 
     def _cursor(self) -> Cursor:
+        assert self.identity is not None, "nothing is counted before the logs were looked at"
         topics = self._ledger.topics
         return Cursor(
             positions=dict(self.positions),
@@ -183,16 +166,18 @@ class PartitionProcessor:
             outcomes={t: {str(k): n for k, n in s.outcomes.items() if n} for t, s in topics.items()},
             rejected={t: {str(k): n for k, n in s.rejected.items()} for t, s in topics.items()},
             sequence=self.sequence,
+            identity=self.identity,
+            epochs=dict(self.epochs),
         )
 
-    def _cut_seen(self) -> list[tuple[bytes, bytes | None]]:
-        """Return the span's hashes, and tombstones for those of minutes beyond the horizon."""
-        records: list[tuple[bytes, bytes | None]] = []
+    def _cut_seen(self) -> list[tuple[SeenKey, bytes | None]]:
+        """Return the span's hashes; those of minutes beyond the horizon are forgotten."""
+        records: list[tuple[SeenKey, bytes | None]] = []
         for topic, state in self._ledger.topics.items():
             keys = self._seen_keys[topic]
             for minute, hashes in state.seen.take_span().items():
                 for part, first in enumerate(range(0, len(hashes), SEEN_LIMIT_BYTES)):
-                    key = orjson.dumps([self.generation, "seen", topic, minute, self.sequence, part])
+                    key = SeenKey(self.generation, topic, minute, self.sequence, part)
                     keys.setdefault(minute, []).append(key)
                     records.append((key, hashes[first : first + SEEN_LIMIT_BYTES]))
             live = set(state.seen.minutes)
@@ -202,44 +187,45 @@ class PartitionProcessor:
 
     def _set_aside(self, batch: RecordBatch, index: int, rejection: Rejection) -> None:
         key, value = batch.keys[index], batch.values[index]
-        headers = [
-            ("reason", rejection.reason.encode()),
-            ("detail", rejection.detail.encode("utf-8", "backslashreplace")),
-            ("source_topic", batch.topic.encode()),
-            ("source_partition", str(batch.partition).encode()),
-            ("source_offset", str(batch.offsets[index]).encode()),
-        ]
+        original = original_key_bytes = None
         if value is not None and len(value) + len(key or b"") > REJECTED_LIMIT_BYTES:
-            headers.append(("original_bytes", str(len(value)).encode()))
-            headers.append(("sha256", hashlib.sha256(value).hexdigest().encode()))
+            original = Original(len(value), hashlib.sha256(value).hexdigest())
             value = value[:REJECTED_HEAD_BYTES]
         if key is not None and len(key) > REJECTED_LIMIT_BYTES:
-            headers.append(("original_key_bytes", str(len(key)).encode()))
+            original_key_bytes = len(key)
             key = key[:REJECTED_HEAD_BYTES]
-        self._rejected.append(RejectedRecord(f"{batch.topic}.rejected", key, value, headers))
+        offset = int(batch.offsets[index])
+        self._rejected.append(
+            RejectedRecord(batch.topic, batch.partition, offset, rejection, key, value, original, original_key_bytes)
+        )
         self.pending_rejected_bytes += len(key or b"") + len(value or b"")
 
     def load(self, restored: Restored) -> None:
         """Take over what is committed. Raises `UnreadableError` or `FingerprintError`."""
-        cursor_value = restored.pages.get(cursor_key(self.generation))
-        if cursor_value is None:
-            if restored.pages:
+        if restored.cursor is None:
+            if restored.pages or restored.fingerprint is not None:
                 raise UnreadableError(f"partition {self.partition} has pages of {self.generation} but no cursor")
             return
+        if restored.fingerprint is None:
+            raise UnreadableError(f"partition {self.partition} has no fingerprint of {self.generation}")
         try:
-            self._load_fingerprint(restored)
-            self._load_cursor(decode_cursor(cursor_value))
+            adopted = self._adopt(restored.fingerprint, restored.cursor)
+            self._fingerprint = None if adopted == restored.fingerprint else adopted
+            self._load_cursor(restored.cursor)
             self._load_pages(restored)
             self._load_seen(restored)
         except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
             raise UnreadableError(f"ledger of partition {self.partition}, {self.generation}: {error}") from error
 
-    def _load_fingerprint(self, restored: Restored) -> None:
-        self._ledger.declarations.check(restored.pages[fingerprint_key(self.generation)])
+    def _adopt(self, fingerprint: bytes, cursor: Cursor) -> bytes:
+        """Return the fingerprint that the ledger has from now on: festivals may have been declared since."""
+        newest_ms = max(cursor.stream_times_ms.values(), default=None)
+        return self._ledger.declarations.adopted(fingerprint, cursor.positions, newest_ms)
 
     def _load_cursor(self, cursor: Cursor) -> None:
         self.positions = dict(cursor.positions)
         self.started = dict(cursor.started)
+        self.epochs, self.identity = dict(cursor.epochs), cursor.identity
         self.sequence = cursor.sequence
         for topic, state in self._ledger.topics.items():
             state.stream_time_ms = cursor.stream_times_ms.get(topic)
@@ -248,25 +234,19 @@ class PartitionProcessor:
             state.rejected = Counter(cursor.rejected.get(topic, {}))
 
     def _load_pages(self, restored: Restored) -> None:
-        other = {cursor_key(self.generation), fingerprint_key(self.generation)}
-        pages = []
-        for key, value in restored.pages.items():
-            if key not in other:
-                _, _, festival, rollup, number = orjson.loads(key)
-                pages.append((festival, rollup, number, value))
         tables = self._ledger.paged
-        for festival, rollup, number, value in sorted(pages, key=lambda page: page[:3]):
-            tables[festival, rollup].load(number, decode_page(value))
+        by_place = sorted(restored.pages.items(), key=lambda page: (page[0].festival, page[0].rollup, page[0].number))
+        for key, content in by_place:
+            tables[key.festival, key.rollup].load(key.number, decode_page(content))
 
     def _load_seen(self, restored: Restored) -> None:
         buckets: defaultdict[tuple[str, int], list[bytes]] = defaultdict(list)
-        for key, value in restored.seen.items():
-            _, _, topic, minute, _, _ = orjson.loads(key)
-            buckets[topic, minute].append(value)
-            self._seen_keys[topic].setdefault(minute, []).append(key)
+        for key, hashes in restored.seen.items():
+            buckets[key.topic, key.minute].append(hashes)
+            self._seen_keys[key.topic].setdefault(key.minute, []).append(key)
         for (topic, minute), values in sorted(buckets.items()):
-            hashes = [np.frombuffer(value, dtype="<u8") for value in values]
-            self._ledger.topics[topic].seen.restore(minute, hashes)
+            runs = [np.frombuffer(value, dtype="<u8") for value in values]
+            self._ledger.topics[topic].seen.restore(minute, runs)
 
 
 def restore_processor(

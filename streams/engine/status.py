@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from streams.domain.pages import LATE
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -23,8 +25,6 @@ GRACE_MS = 30_000
 DELAY_BOUNDS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 CHECKPOINT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 BATCH_BOUNDS = (1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000, 20_000)
-LATE = "late"
-"""Stands beside the outcomes in a cursor, and is none: a late record has an outcome besides."""
 
 
 class PartitionState(StrEnum):
@@ -37,14 +37,44 @@ class PartitionState(StrEnum):
 
 
 class HeldReason(StrEnum):
-    """Why going on would be guessing: the `reason` label of `streams_partition_held`."""
+    """Why going on would be guessing, in the order in which they are told: the first that fits."""
 
-    LOG_DELETED = "log_deleted"
-    BEYOND_END = "beyond_end"
+    FOREIGN_CLUSTER = "foreign_cluster"
+    LEDGER_MISSING = "ledger_missing"
+    LEDGER_REPLACED = "ledger_replaced"
+    LOG_MISSING = "log_missing"
     LOG_REPLACED = "log_replaced"
-    LOG_UNREADABLE = "log_unreadable"
-    LEDGER_UNREADABLE = "ledger_unreadable"
+    UNEQUAL_PARTITIONS = "unequal_partitions"
+    NOT_IN_LEDGER = "not_in_ledger"
     NOT_COLOCATED = "not_colocated"
+    LEDGER_UNREADABLE = "ledger_unreadable"
+    LOG_DELETED = "log_deleted"
+    LOG_TRUNCATED = "log_truncated"
+    BEYOND_END = "beyond_end"
+    LOG_UNREADABLE = "log_unreadable"
+
+
+RECOUNT = "restore the topic, or count again what is left of the log with `festival recount --accept-loss`"
+ADVICE = {
+    HeldReason.FOREIGN_CLUSTER: "a ledger counts for the cluster it was counted on only; connect to that one, or run "
+    "`festival recount` to count the logs of this one",
+    HeldReason.LEDGER_MISSING: "create it with `festival topics`, then run `festival recount`",
+    HeldReason.LEDGER_REPLACED: "what was counted lay on another topic of that name; run `festival recount` to count "
+    "again from the beginning of the log",
+    HeldReason.LOG_MISSING: "it was deleted, or made again with fewer partitions; restore it, or create it with "
+    "`festival topics` and count again what is left of the log with `festival recount --accept-loss`",
+    HeldReason.LOG_REPLACED: f"the topic was deleted and made again; {RECOUNT}",
+    HeldReason.UNEQUAL_PARTITIONS: "give all source topics the same number, with `kafka-topics.sh --alter "
+    "--partitions`, then run `festival topics`; it is counted then",
+    HeldReason.NOT_IN_LEDGER: "run `festival topics`, which adds partitions to the ledger; it is counted then",
+    HeldReason.NOT_COLOCATED: "all workers must run the same version: restart those that do not",
+    HeldReason.LEDGER_UNREADABLE: "run `festival recount` to count again from the beginning of the log",
+    HeldReason.LOG_DELETED: f"records not counted yet were deleted; {RECOUNT}",
+    HeldReason.LOG_TRUNCATED: f"counted records were lost, to a leader that lacked them or with a disk; {RECOUNT}",
+    HeldReason.BEYOND_END: f"the log ends before the position; {RECOUNT}",
+    HeldReason.LOG_UNREADABLE: f"the log cannot be read there; {RECOUNT}",
+}
+"""What to do about each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +85,10 @@ class PartitionStatus:
     reason: HeldReason | None = None
     detail: str = ""
     """What the operator reads: the topic, the offsets, and what to do."""
+    topic: str | None = None
+    """Whose log is the reason, if it is one's."""
+    since_ms: int = 0
+    """Since when it is held."""
     positions: Mapping[str, int] = field(default_factory=dict)
     """Committed next offset per source topic."""
 
@@ -121,6 +155,8 @@ class WorkerStatus:
         """Start before the group is joined; `topics` are the source topics this worker counts."""
         self.topics = tuple(topics)
         self._lock = threading.Lock()
+        self._waits_ms: dict[int, int] = {}
+        """For how long a checkpoint of each partition is under way."""
         self._joined = False
         self._was_ready = False
         self._unsettled_since_ms: int | None = None
@@ -137,6 +173,17 @@ class WorkerStatus:
         self._batch_records = Histogram.empty(BATCH_BOUNDS)
         self._checkpoint_seconds = Histogram.empty(CHECKPOINT_BOUNDS)
         self._delay_seconds = Histogram.empty(DELAY_BOUNDS)
+        self._contacted_ms: int | None = None
+
+    def contacted(self, now_ms: int) -> None:
+        """Note that Kafka has answered."""
+        with self._lock:
+            self._contacted_ms = now_ms
+
+    def contacted_ms(self) -> int | None:
+        """Return when Kafka last answered, None before."""
+        with self._lock:
+            return self._contacted_ms
 
     def rebalance_started(self, now_ms: int) -> None:
         """Note that the group takes its partitions back to deal them anew."""
@@ -180,11 +227,14 @@ class WorkerStatus:
             self._change(partition, PartitionState.CONSUMING)
             self._settle()
 
-    def held(self, partition: int, reason: HeldReason, detail: str) -> None:
+    def held(
+        self, partition: int, reason: HeldReason, detail: str, topic: str | None = None, since_ms: int = 0
+    ) -> None:
         """Note that a partition stands still until an operator acts."""
         with self._lock:
             self._change(partition, PartitionState.HELD, reason, detail)
-            self._settle()
+            if partition in self._partitions:
+                self._partitions[partition] = replace(self._partitions[partition], topic=topic, since_ms=since_ms)
 
     def observe_batch(self, records: int) -> None:
         """Note a batch handed to the ledger."""
@@ -220,6 +270,7 @@ class WorkerStatus:
     def observe_delay(self, seconds: float, records: int) -> None:
         """Note `records` committed `seconds` after they reached Kafka."""
         with self._lock:
+            # Brokers' clocks differ by some milliseconds, and a histogram's sum must not go back.
             self._delay_seconds = self._delay_seconds.add(max(0.0, seconds), records)
 
     def checkpoint_failed(self) -> None:
@@ -227,8 +278,13 @@ class WorkerStatus:
         with self._lock:
             self._checkpoint_failures += 1
 
+    def checkpoint_waits(self, partition: int, waited_ms: int) -> None:
+        """Note for how long a checkpoint has been under way; 0: none is."""
+        with self._lock:
+            self._waits_ms[partition] = waited_ms
+
     def end_offset(self, topic: str, partition: int, offset: int) -> None:
-        """Note the end of a source partition, as the last fetch saw it."""
+        """Note the high watermark of a source partition, as it was seen last."""
         with self._lock:
             self._end_offsets[topic, partition] = offset
 
@@ -240,6 +296,10 @@ class WorkerStatus:
             held = {number: p for number, p in self._partitions.items() if p.state is PartitionState.HELD}
             if held:
                 return False, "; ".join(f"partition {n} is held ({p.reason}): {p.detail}" for n, p in held.items())
+            waits = {n: ms // 1000 for n, ms in self._waits_ms.items() if ms >= GRACE_MS and n in self._partitions}
+            if waits:
+                told = "; ".join(f"a checkpoint of partition {n} waits for Kafka since {s} s" for n, s in waits.items())
+                return False, f"{told}: look at the broker, and at min.insync.replicas of the ledger's topics"
             unsettled = [n for n, p in self._partitions.items() if p.state is not PartitionState.CONSUMING]
             since_ms = self._unsettled_since_ms
             if since_ms is None:

@@ -1,1 +1,1 @@
-"""The adapters to Apache Kafka."""
+"""The adapters to Apache Kafka: clients, the worker's group, the ledger, and the cluster around it."""

@@ -10,3 +10,11 @@ except ImportError:
     IS_BUILT = False
 else:
     IS_BUILT = True
+
+try:
+    from streams.native import translating  # noqa: F401 - the same
+except ImportError:
+    TRANSLATES = False
+else:
+    TRANSLATES = IS_BUILT
+"""Whether a bridge's part is there too."""

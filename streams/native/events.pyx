@@ -99,7 +99,7 @@ cdef class EventReader:
     cdef Dictionary *dictionaries
     cdef list _texts  # of each coded column, by code
     cdef Py_ssize_t vocabulary_limit
-    # Of the batch at hand:
+    # The batch at hand:
     cdef Py_ssize_t count
     cdef int64_t *number_columns
     cdef int64_t *code_columns

@@ -172,3 +172,38 @@ def split_records(bytes payload not None, Py_ssize_t count):
     if not is_whole or at != end:
         raise ValueError(f"the batch does not hold {count} whole records")
     return offsets, times, keys, values
+
+
+def split_headers(bytes payload not None, Py_ssize_t count):
+    """Return the section of headers of each of a batch's records: how many there are, and they themselves.
+
+    `payload` is as in `split_records`, which has found it whole.
+    """
+    cdef Values headers = Values(count)
+    headers._owners.append(payload)
+    cdef const uint8_t *at = <const uint8_t *>PyBytes_AS_STRING(payload)
+    cdef const uint8_t *end = at + PyBytes_GET_SIZE(payload)
+    cdef const uint8_t *record_end
+    cdef const uint8_t *skipped
+    cdef int32_t skipped_length
+    cdef int64_t number = 0
+    cdef Py_ssize_t i
+    cdef int part
+    for i in range(count):
+        at = read_varint(at, end, &number)
+        if at == NULL or number < 1 or number > end - at:
+            raise ValueError(f"record {i} is not whole")
+        record_end = at + number
+        at += 1
+        for part in range(2):
+            if at != NULL:
+                at = read_varint(at, record_end, &number)
+        for part in range(2):
+            if at != NULL:
+                at = read_bytes(at, record_end, &skipped, &skipped_length)
+        if at == NULL:
+            raise ValueError(f"record {i} is not whole")
+        headers.starts[i] = at
+        headers.lengths[i] = <int32_t>(record_end - at)
+        at = record_end
+    return headers

@@ -33,6 +33,8 @@ class Purpose(IntEnum):
     RESEND = 9
     PARCEL = 10
     BOX = 11
+    PLATFORM = 12
+    DECLARED = 13
 
 
 def _mix(value: int) -> int:

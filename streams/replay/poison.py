@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from streams.domain.rejections import Reason
@@ -36,12 +37,26 @@ REASONS: dict[str, tuple[Reason, ...]] = {
 """What can go wrong on each topic, in the order in which it is sent."""
 
 
-def bad_record(topic: str, reason: Reason, order_id: str, ts: int) -> bytes | None:
-    """Return a record value of `topic` that must be rejected for `reason` and no other."""
-    good = f'{{"type":"{_TYPES[topic]}","event_id":"bad-{order_id}","ts":{ts},{_FIELDS[topic].format(order_id, ts)}}}'
-    defect = (_DEFECTS | _OWN_DEFECTS.get(topic, {})).get(reason)
+CHINESE = ("tmall", "CN", "CNY")
+
+
+def bad_record(
+    topic: str, reason: Reason, event_id: str, order_id: str, ts: int, *, sale: tuple[str, str, str] = CHINESE
+) -> bytes | None:
+    """Return a record value of `topic` that must be rejected for `reason` and no other.
+
+    `sale` is the platform, market and currency that it names.
+    """
+    platform, market, currency = sale
+    sold = _SALE.format(platform, market, currency)
+    # The id comes last: whatever is in it, a defect is made in front of it.
+    own = _FIELDS[topic].format(order_id, ts, sold, market)
+    fields = f'"ts":{ts},{own},"event_id":{json.dumps(event_id, ensure_ascii=False)}'
+    good = f'{{"type":"{_TYPES[topic]}",{fields}}}'
+    unknown = {Reason.UNKNOWN_CURRENCY: (f'"{currency}"', '"ZZZ"')}
+    defect = (_DEFECTS | unknown | _OWN_DEFECTS.get(topic, {})).get(reason)
     if defect is not None:
-        changed = good.replace(*defect)
+        changed = good.replace(*defect, 1)
         assert changed != good, reason
         return changed.encode()
     return _SHAPES[reason](good, ts)
@@ -53,11 +68,11 @@ _TYPES = {
     "parcels": "parcel_delivered",
     "recycling": "box_recycled",
 }
-_SALE = '"platform":"tmall","merchant":"merchant-bad","market":"CN","currency":"CNY","amount_minor":12300'
+_SALE = '"platform":"{}","merchant":"merchant-bad","market":"{}","currency":"{}","amount_minor":12300'
 _FIELDS = {
-    "orders": '"order_id":"{0}",' + _SALE,
-    "payments": '"order_id":"{0}","payment_id":"bad","method":"card",' + _SALE,
-    "parcels": '"ordered_ts":{1},"order_id":"{0}","parcel_id":"bad","carrier":"ems","origin":"CN","market":"CN"',
+    "orders": '"order_id":"{0}",{2}',
+    "payments": '"order_id":"{0}","payment_id":"bad","method":"card",{2}',
+    "parcels": '"ordered_ts":{1},"order_id":"{0}","parcel_id":"bad","carrier":"ems","origin":"{3}","market":"{3}"',
     "recycling": '"station":"bad","operator":"partner","city":"bad","district":"bad","boxes":12300,"points":1',
 }
 _OWN_DEFECTS = {
@@ -68,16 +83,15 @@ _OWN_DEFECTS = {
     },
     "recycling": {
         Reason.MISSING_FIELD: ('"city":"bad",', ""),
-        Reason.OUT_OF_RANGE: ("12300", "0"),
+        Reason.OUT_OF_RANGE: (":12300,", ":0,"),
     },
 }
 _DEFECTS = {
     Reason.UNKNOWN_TYPE: ('"type":"', '"type":"un'),
     Reason.MISSING_FIELD: ('"merchant":"merchant-bad",', ""),
-    Reason.WRONG_TYPE: ("12300", '"12300"'),
-    Reason.OUT_OF_RANGE: ("12300", str(10**13 + 1)),
-    Reason.UNKNOWN_CURRENCY: ('"CNY"', '"ZZZ"'),
-    Reason.DISCOUNT_EXCEEDS_AMOUNT: ("12300", '12300,"coupon_minor":12301'),
+    Reason.WRONG_TYPE: (":12300,", ':"12300",'),
+    Reason.OUT_OF_RANGE: (":12300,", f":{10**13 + 1},"),
+    Reason.DISCOUNT_EXCEEDS_AMOUNT: (":12300,", ':12300,"coupon_minor":12301,'),
 }
 _SHAPES: dict[Reason, Callable[[str, int], bytes | None]] = {
     Reason.NULL_VALUE: lambda _good, _ts: None,
@@ -86,6 +100,8 @@ _SHAPES: dict[Reason, Callable[[str, int], bytes | None]] = {
     Reason.NOT_JSON: lambda good, _ts: good[:-1].encode(),
     Reason.NOT_AN_OBJECT: lambda _good, _ts: b"[1,2]",
     Reason.TIME_ORDER: lambda good, ts: f'{good[:-1]},"ordered_ts":{ts + 1}}}'.encode(),
-    Reason.FUTURE_EVENT: lambda good, ts: good.replace(f'"ts":{ts}', f'"ts":{FUTURE_MS}').encode(),
-    Reason.TOO_LARGE: lambda good, _ts: f'{good[:-1]},"note":"{"x" * (TOO_LARGE_BYTES - len(good) - 10)}"}}'.encode(),
+    Reason.FUTURE_EVENT: lambda good, ts: good.replace(f'"ts":{ts}', f'"ts":{FUTURE_MS}', 1).encode(),
+    Reason.TOO_LARGE: lambda good, _ts: (
+        f'{good[:-1]},"note":"{"x" * (TOO_LARGE_BYTES - len(good.encode()) - 10)}"}}'.encode()
+    ),
 }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from streams.engine.clock import SystemClock
 from streams.errors import FestivalError
 from streams.replay.sender import Slips, send
-from streams.replay.tally import merge_parts
+from streams.truth.tally import merge_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from streams.replay.load import Load
     from streams.replay.sender import Sender, Sending
-    from streams.replay.tally import Tally
+    from streams.truth.tally import Tally
 
 POLL_SECONDS = 0.2
 REPORT_EVERY_MS = 200
@@ -37,7 +37,7 @@ class Replayed:
     tally: Tally
     elapsed_ms: int
     cpu_ms: int
-    """Of all processes, from the first event on."""
+    """What all processes took, from the first event on."""
     slip_max_ms: int
     slip_p99_ms: int
     is_interrupted: bool
@@ -72,7 +72,7 @@ def replay(
 
 
 class _Control:
-    """Of a sender in this process."""
+    """Controls a sender in this process."""
 
     def __init__(self, report: Callable[[int], None], stop: threading.Event) -> None:
         self._report = report
@@ -133,7 +133,7 @@ def _replayed(parts: Sequence[_Part], elapsed_ms: int, stop: threading.Event) ->
 
 
 class _PipeControl(_Control):
-    """Of a sender in a process of its own: begins when told, and stops when told or when the other end is gone."""
+    """Controls a sender in another process: it begins when told, and stops when told or when the other end is gone."""
 
     def __init__(self, pipe: Connection, stop: threading.Event) -> None:
         super().__init__(pipe.send, stop)

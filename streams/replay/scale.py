@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from streams.domain.currencies import EXPONENTS
+from streams.domain.currencies import major_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.domain.curves import Curve
     from streams.domain.festivals import Festival
 
@@ -26,7 +28,10 @@ def scaled(festival: Festival, curve: Curve, orders: int) -> Festival:
     previous = festival.previous
     if previous is not None:
         points = tuple((second, small(amount)) for second, amount in previous.curve)
-        previous = replace(previous, total_minor=small(previous.total_minor), curve=points)
+        before_minor = previous.before_minor and small(previous.before_minor)
+        previous = replace(
+            previous, total_minor=small(previous.total_minor), curve=points, before_minor=before_minor or None
+        )
     return replace(
         festival,
         name=f"{festival.name}, 1 : {round(curve.orders / orders):,}",
@@ -36,45 +41,49 @@ def scaled(festival: Festival, curve: Curve, orders: int) -> Festival:
 
 
 def to_toml(festival: Festival) -> str:
-    """Return the file that `parse_festival` reads the same festival from; JSON's strings and lists are TOML's too."""
+    """Return the file that `parse_festival` reads the same festival from."""
     zone = ZoneInfo(festival.timezone)
-    starts = dt.datetime.fromtimestamp(festival.start_ms / 1000, zone).replace(tzinfo=None)
+    starts = dt.datetime.fromtimestamp(festival.start_ms / 1000, zone)  # with its offset: a clock may show it twice
     bounds = festival.plausible
 
     def major(amount_minor: int) -> str:
-        return _decimal(amount_minor, EXPONENTS[festival.home_currency])
+        return major_text(amount_minor, festival.home_currency)
 
     lines = [
-        f"id = {json.dumps(festival.id)}",
-        f"name = {json.dumps(festival.name)}",
+        f"id = {_toml(festival.id)}",
+        f"name = {_toml(festival.name)}",
         f"starts = {starts.isoformat()}",
-        f"timezone = {json.dumps(festival.timezone)}",
+        f"timezone = {_toml(festival.timezone)}",
         f"hours = {(festival.end_ms - festival.start_ms) // _HOUR_MS}",
-        f"home_currency = {json.dumps(festival.home_currency)}",
-        f"facts = {json.dumps(festival.facts)}",
-        f"milestones = {json.dumps([major(amount) for amount in festival.milestones_minor])}",
+        f"home_currency = {_toml(festival.home_currency)}",
+        f"facts = {_toml(festival.facts)}",
+        f"milestones = {_toml([major(amount) for amount in festival.milestones_minor])}",
     ]
+    if festival.display:
+        lines.append(f"display = {_toml(festival.display)}")
     if festival.points_per_tree is not None:
         lines.append(f"points_per_tree = {festival.points_per_tree}")
     if festival.previous is not None:
         curve = [[second, major(amount)] for second, amount in festival.previous.curve]
-        lines += ["[previous]", f"name = {json.dumps(festival.previous.name)}"]
-        lines += [f"total = {json.dumps(major(festival.previous.total_minor))}", f"curve = {json.dumps(curve)}"]
+        lines += ["[previous]", f"name = {_toml(festival.previous.name)}"]
+        lines += [f"total = {_toml(major(festival.previous.total_minor))}", f"curve = {_toml(curve)}"]
+        if festival.previous.before_minor is not None:
+            lines.append(f"before = {_toml(major(festival.previous.before_minor))}")
     lines.append("[plausible]")
     if bounds.average_order_value_minor is not None:
-        lines.append(f"average_order_value = {json.dumps([major(b) for b in bounds.average_order_value_minor])}")
+        lines.append(f"average_order_value = {_toml([major(b) for b in bounds.average_order_value_minor])}")
     if bounds.growth_ratio is not None:
-        lines.append(f"growth = {json.dumps([str(ratio) for ratio in bounds.growth_ratio])}")
+        lines.append(f"growth = {_toml([str(ratio) for ratio in bounds.growth_ratio])}")
     for rate in festival.rates:
         lines += [
             "[[rates]]",
-            f"currency = {json.dumps(rate.currency)}",
+            f"currency = {_toml(rate.currency)}",
             f"date = {rate.date}",
             f'rate = "{rate.rate}"',
         ]
     return "\n".join(lines) + "\n"
 
 
-def _decimal(amount_minor: int, digits: int) -> str:
-    whole, rest = divmod(amount_minor, 10**digits)
-    return f"{whole}.{rest:0{digits}}" if digits else str(whole)
+def _toml(value: str | Sequence[object]) -> str:
+    """Return a text or a list as TOML writes it: as JSON does, but for surrogates and DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -16,14 +16,17 @@ import numpy as np
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from streams.kafka import clients
-from streams.replay.batches import BATCH_BYTES, fill
-from streams.replay.counting import Acknowledged, Counter
-from streams.replay.events import columns
+from streams.festivals.declared import load_declared
+from streams.kafka.client import clients
+from streams.kafka.client.internals import install
+from streams.kafka.client.whole_batch import BATCH_BYTES, fill
+from streams.mapping.hashing import load_hash
+from streams.native.texts import taken
+from streams.replay.drawn_events import columns
 from streams.replay.load import FACTS
 from streams.replay.rendering import Renderer
-from streams.replay.texts import taken
 from streams.replay.timeline import Kind, Timeline, unpack
+from streams.truth.acknowledged import Acknowledged, Counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -34,11 +37,11 @@ if TYPE_CHECKING:
     from streams.domain.curves import Int64s
     from streams.domain.festivals import Festival
     from streams.engine.clock import Clock
-    from streams.replay.events import Events
+    from streams.native.texts import Texts
+    from streams.replay.drawn_events import Events
     from streams.replay.load import Load
-    from streams.replay.tally import Tally
-    from streams.replay.texts import Texts
     from streams.settings import Settings
+    from streams.truth.tally import Tally
 
 log = logging.getLogger("festival.replay")
 
@@ -132,7 +135,11 @@ class Sender:
         self._sending = sending
         self._clock = clock
         self._timeline = Timeline(load, partitions)
-        self._renderer = Renderer(load)
+        self._renderer = Renderer(
+            load,
+            hashing=load_hash(sending.settings.hash_key_file),
+            declared=load_declared(sending.settings.declarations),
+        )
         self._counter = Counter(
             load,
             sending.festivals,
@@ -157,6 +164,7 @@ class Sender:
 
     async def start(self) -> None:
         """Connect; raises `UnreachableError`."""
+        install()
         producer = AIOKafkaProducer(
             **self._sending.settings.client_options(),
             enable_idempotence=True,
@@ -211,7 +219,7 @@ class Sender:
         keys = self._renderer.keys(events)
         values = self._renderer.values(events)
         if self._sending.speed is not None:
-            sent, _, _ = unpack(packed)
+            sent, _, _ = unpack(self._load, packed)
             due = sent * self._sending.speed.denominator // self._sending.speed.numerator
             self.slips.add(self._clock.monotonic_ms() - started_ms - due)
         batches: list[Batch] = []
@@ -267,7 +275,8 @@ class Sender:
     def _give_up(self, topic: int, partition: int, records: int, error: BaseException) -> None:
         place = (topic, partition)
         if self._error is None:
-            log.error("replay: %s/%d was not acknowledged: %r", FACTS[topic], partition, error)
+            where = {"topic": FACTS[topic], "partition": partition, "records": records, "error": repr(error)}
+            log.error("records of the replay were not acknowledged", extra=where)
         self._error = self._error or error
         self._counter.add_unknown(FACTS[topic], partition, self._sent.get(place, 0), records)
         self._sent[place] = self._sent.get(place, 0) + records

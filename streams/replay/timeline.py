@@ -2,7 +2,8 @@
 
 Each event is one packed number: when it is sent (milliseconds of festival time since the start), its order's number,
 what it is. Sorting the numbers sorts the events, and an event that comes later (a payment, a resend) waits in the pool
-as 8 bytes; all else about it is drawn again from its order's number.
+as 8 bytes; all else about it is drawn again from its order's number. Where a festival is longer than a day and a few
+hours, the time of sending is kept in steps of a few milliseconds, so that it fits as well.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from streams.replay import catalogue
 from streams.replay.draws import Purpose, below, draw
-from streams.replay.load import LONGEST_MS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from decimal import Decimal
 
     from streams.domain.curves import Int64s, UInt64s
+    from streams.replay.catalogue import Choice
     from streams.replay.load import Load
 
 Bools = npt.NDArray[np.bool_]
@@ -29,7 +29,7 @@ Bools = npt.NDArray[np.bool_]
 KIND_BITS = 5
 NUMBER_BITS = 31
 _SENT_SHIFT = KIND_BITS + NUMBER_BITS
-assert LONGEST_MS + 7 * 3_600_000 + 1_800_000 < 1 << (63 - _SENT_SHIFT), "a festival and what follows it"
+_STEPS_LIMIT = 1 << (63 - _SENT_SHIFT)
 _KIND_MASK = (1 << KIND_BITS) - 1
 _NUMBER_MASK = (1 << NUMBER_BITS) - 1
 RESEND = 16
@@ -51,6 +51,11 @@ RECYCLED_AFTER_MS = (DAY_MS // 8, 3 * DAY_MS)
 """After the parcel has arrived; where no orders are replayed, each number is a box of the festival's own day."""
 AFTERMATH_PACE = 48
 """What happens after the festival is sent this many times faster: the 12 days in which parcels arrive in 6 hours."""
+AFTERMATH_LIMIT_MS = 8 * 3_600_000
+assert (
+    (SHIPPED_AFTER_MS[1] + CLEARED_AFTER_MS[1] + DELIVERED_AFTER_MS[1] + RECYCLED_AFTER_MS[1]) // AFTERMATH_PACE
+    + LATE_BY_MS[1] + RESENT_AFTER_MS[1]
+) < AFTERMATH_LIMIT_MS, "all that is sent after the festival"  # fmt: skip
 FAILED_SHARE = 3
 REFUNDED_SHARE = 2
 """Per cent of the payments."""
@@ -84,14 +89,21 @@ TOPIC_OF_KIND = np.array([0, 0, 1, 1, 0, 1, 2, 2, 2, 3, 2, 3], dtype=np.int64)
 """Index into `load.FACTS`."""
 
 
-def pack(sent_ms: Int64s, numbers: Int64s, kind: int) -> Int64s:
+def step_bits(load: Load) -> int:
+    """Return how finely sending is timed, as a power of 2 ms: 0 up to 29 hours, 5 for the longest festival, 31 days."""
+    whole_ms = load.end_ms - load.start_ms + AFTERMATH_LIMIT_MS
+    return (whole_ms // _STEPS_LIMIT).bit_length()
+
+
+def pack(load: Load, sent_ms: Int64s, numbers: Int64s, kind: int) -> Int64s:
     """Return the packed events."""
-    return (sent_ms << _SENT_SHIFT) | (numbers << KIND_BITS) | kind
+    return (sent_ms >> step_bits(load) << _SENT_SHIFT) | (numbers << KIND_BITS) | kind
 
 
-def unpack(events: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+def unpack(load: Load, events: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """Return when each is sent, its order's number, and its kind with `RESEND`."""
-    return events >> _SENT_SHIFT, (events >> KIND_BITS) & _NUMBER_MASK, events & _KIND_MASK
+    sent_ms = events >> _SENT_SHIFT << step_bits(load)
+    return sent_ms, (events >> KIND_BITS) & _NUMBER_MASK, events & _KIND_MASK
 
 
 def between(bits: UInt64s, span: tuple[int, int]) -> Int64s:
@@ -150,17 +162,27 @@ def parcel_delays_ms(load: Load, numbers: Int64s) -> tuple[Int64s, Int64s, Int64
 
 
 def crosses_border(load: Load, numbers: Int64s) -> Bools:
-    """Return which orders ship to another country than the first of the markets."""
-    if load.is_epass:
-        return np.ones(len(numbers), dtype=np.bool_)
-    crossing: Bools = markets_of(draw(load.seed, Purpose.GOODS, numbers)) != 0
+    """Return which orders ship to another country than they come from."""
+    markets, origins = load.catalogue.markets.names, load.catalogue.origins.names
+    borders = np.array([[market != origin for origin in origins] for market in markets], dtype=np.bool_)
+    to = chosen(load.catalogue.markets, draw(load.seed, Purpose.GOODS, numbers) >> np.uint64(16))
+    crossing: Bools = borders[to, origins_of(load, numbers)]
     return crossing
 
 
-def markets_of(goods: UInt64s) -> Int64s:
-    """Return the index of the market that each order ships to."""
-    markets: Int64s = catalogue.market_table()[(goods >> np.uint64(16)) & np.uint64(0xFFFF)].astype(np.int64)
-    return markets
+def origins_of(load: Load, numbers: Int64s) -> Int64s:
+    """Return the index of the origin that each order comes from."""
+    if len(load.catalogue.origins.names) == 1:
+        return np.zeros(len(numbers), dtype=np.int64)
+    return chosen(load.catalogue.origins, draw(load.seed, Purpose.PARCEL, numbers, variant=4))
+
+
+def chosen(choice: Choice, bits: UInt64s) -> Int64s:
+    """Return the index of a name for each of the bits, by the lowest sixteen of them."""
+    if choice.table is None:
+        return below(bits, len(choice.names))
+    found: Int64s = choice.table[bits & np.uint64(0xFFFF)].astype(np.int64)
+    return found
 
 
 def sent_at_ms(load: Load, offsets_ms: Int64s) -> Int64s:
@@ -209,7 +231,7 @@ class Timeline:
         return self.load.plan.offsets_ms(numbers, draw(self.load.seed, Purpose.TIME, numbers))
 
     def _split(self, until_ms: int) -> Int64s:
-        is_due = self._pool < (until_ms << _SENT_SHIFT)
+        is_due = self._pool < (until_ms >> step_bits(self.load) << _SENT_SHIFT)
         due, self._pool = self._pool[is_due], self._pool[~is_due]
         return np.sort(due)
 
@@ -257,11 +279,11 @@ class Timeline:
             bits = draw(load.seed, Purpose.LATE, numbers, kind)
             by = between(draw(load.seed, Purpose.LATE, numbers, kind + RESEND), LATE_BY_MS)
             sent = sent + np.where(is_hit(bits, load.late), by, 0)
-        events = [pack(sent, numbers, kind)]
+        events = [pack(load, sent, numbers, kind)]
         if load.duplicates:
             hit = is_resent(load, numbers, kind)
             after = between(draw(load.seed, Purpose.RESEND, numbers[hit], kind + RESEND), RESENT_AFTER_MS)
-            events.append(pack(sent[hit] + after, numbers[hit], kind + RESEND))
+            events.append(pack(load, sent[hit] + after, numbers[hit], kind + RESEND))
         return events
 
     def _bad_records(self, numbers: Int64s, at: Int64s) -> list[Int64s]:
@@ -269,7 +291,7 @@ class Timeline:
         hit = bad_records_before(self.load, numbers + 1) > before
         turn = before % len(self.load.facts)
         chosen = [(BAD_KINDS[fact], hit & (turn == index)) for index, fact in enumerate(self.load.facts)]
-        return [pack(at[rows], numbers[rows], kind) for kind, rows in chosen]
+        return [pack(self.load, at[rows], numbers[rows], kind) for kind, rows in chosen]
 
 
 def is_resent(load: Load, numbers: Int64s, kind: int) -> Bools:

@@ -14,19 +14,30 @@ import time
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import xxhash
 
-from streams.board.screen import MINUTE_MS, Document, curve_document, main_of, ranks_document, screen_document
-from streams.web.source import to_json
+from streams.board.answers.screen import (
+    MINUTE_MS,
+    Document,
+    audit_document,
+    curve_document,
+    main_of,
+    names_document,
+    ranks_document,
+    screen_document,
+)
+from streams.web.listener import Ids, Listener
+from streams.web.shown import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streams.board.view import Snapshot
+    from streams.board.view.committed_view import Snapshot
     from streams.domain.festivals import Festival
-    from streams.web.source import Source
+    from streams.web.shown import Shown
+    from streams.web.visitors import Budget
 
 _log = logging.getLogger("festival.web")
 
@@ -36,77 +47,23 @@ ALIVE_MS = 1_000
 CURVE_MS = 500
 RANKS_MS = 1_000
 RANKS_SHARE = 20
-"""Ranks take at most one part in so many of a core: sorting 50,000 merchants must not slow a worker."""
+"""Ranks take at most one part in so many of a core: sorting 50,000 merchants must not slow a board."""
 RANKS_LONGEST_MS = 5_000
-WORKER_SHARE = 33
-"""Beside counting, ticks take at most one part in so many of a core (3 %), unless every two seconds is more."""
+WORKER_RANKS_SHARE = 100
+"""Beside counting, ranks take at most one part in so many (1 %), however rarely that is."""
+WORKER_SHARE = 50
+"""Beside counting, ticks take at most one part in so many of a core (2 %), unless every two seconds is more."""
 WORKER_LONGEST_SECONDS = 2.0
-SLOW_SECONDS = 5.0
-"""A client that does not take a state within this time is dropped; the screen connects again by itself."""
-BUFFER_BYTES = 65_536
-"""So much may wait for a listener; with more it is slow, and given no state until it has read on."""
 KNOWN_CURVES = 16
 """Curves that a difference can be told from; a listener with an older one gets the whole."""
 
-Ids = tuple[str, ...]
 SECTIONS = ("curve", "ranks", "totals")
 """In the order they are sent; the last one sent carries the ids of all."""
-NOTHING: Ids = ("", "", "")
 
 
 def identity(text: bytes) -> str:
     """Return a short name of some content."""
     return xxhash.xxh3_64_hexdigest(text)
-
-
-def ids_of(last_event_id: str) -> Ids:
-    """Return what a listener says it has; nothing where that is none of our ids."""
-    ids = tuple(last_event_id.split("."))
-    return ids if len(ids) == len(NOTHING) else NOTHING
-
-
-class Pipe(Protocol):
-    """Where a listener's bytes go (`asyncio.Transport`)."""
-
-    def write(self, data: bytes) -> None:
-        """Send, or keep until it can be sent. Never blocks."""
-
-    def get_write_buffer_size(self) -> int:
-        """Return how many bytes wait."""
-
-    def is_closing(self) -> bool:
-        """Return whether the connection is at its end."""
-
-    def abort(self) -> None:
-        """Cut the connection."""
-
-
-@dataclass(eq=False)
-class Listener:
-    """One client: what it has, and where to send what it lacks."""
-
-    pipe: Pipe
-    known: Ids
-    frame: Callable[[bytes], bytes] = bytes
-    """Wraps events for the connection, such as into an HTTP chunk."""
-    slow_seconds: float = SLOW_SECONDS
-    is_gone: asyncio.Event = field(default_factory=asyncio.Event)
-    _waits_since: float | None = None
-
-    def take(self, state: State, now: float) -> None:
-        """Send what it lacks of `state`; a slow one is passed over, and cut off in the end."""
-        if self.pipe.is_closing():
-            self.is_gone.set()
-        elif self.pipe.get_write_buffer_size() > BUFFER_BYTES:
-            self._waits_since = self._waits_since or now
-            if now - self._waits_since >= self.slow_seconds:
-                self.pipe.abort()
-                self.is_gone.set()
-        else:
-            self._waits_since = None
-            if events := state.framed(self.known, self.frame):
-                self.pipe.write(events)
-            self.known = state.ids
 
 
 AnyListener = TypeVar("AnyListener", bound=Listener)
@@ -125,6 +82,7 @@ class State:
 
     def framed(self, known: Ids, frame: Callable[[bytes], bytes]) -> bytes:
         """Return `since(known)` in a frame, nothing where nothing is new; made once per `known` and frame."""
+        known = self._useful(known)
         if (framed := self._framed.get((known, frame))) is None:
             events = self.since(known)
             framed = self._framed[known, frame] = frame(events) if events else b""
@@ -132,9 +90,18 @@ class State:
 
     def since(self, known: Ids) -> bytes:
         """Return the events that bring a listener from `known` to this state; made once per `known`."""
+        known = self._useful(known)
         if (made := self._made.get(known)) is None:
             made = self._made[known] = self._make(known)
         return made
+
+    def _useful(self, known: Ids) -> Ids:
+        """Return what of `known` saves sending: ids that a client makes up must not each have events of their own."""
+        curve, *others = known
+        return (
+            curve if curve in self.curves else "",
+            *(id_ if id_ == own else "" for id_, own in zip(others, self.ids[1:], strict=True)),
+        )
 
     def _make(self, known: Ids) -> bytes:
         changed = [i for i in range(len(SECTIONS)) if known[i] != self.ids[i]]
@@ -162,15 +129,16 @@ class State:
 class Channel:
     """Makes the states of one festival while somebody listens. Belongs to one event loop."""
 
-    def __init__(self, source: Source, festival: Festival) -> None:
-        """Prepare; the first listener starts it."""
-        self._source, self._festival = source, festival
+    def __init__(self, source: Shown, festival: Festival, budget: Budget | None = None) -> None:
+        """Prepare; the first listener starts it. In a worker it keeps to the budget of its visitors."""
+        self._source, self._festival, self._budget = source, festival, budget
         self._state: State | None = None
         self._listeners: set[Listener] = set()
         self._ticking: asyncio.Task[None] | None = None
         self._is_closed = False
         self._has_failed = False
         self._seen: object = None
+        self._totals = b"{}"
         self._ranks: tuple[object, int, bytes] = (None, 0, b"{}")
         self._curve: tuple[object, int, bytes] = (None, 0, b"{}")
         self._curves: OrderedDict[str, Document] = OrderedDict()
@@ -203,6 +171,9 @@ class Channel:
     async def _tick(self) -> None:
         try:
             while self._listeners and not self._is_closed:
+                if self._budget is not None and not self._budget.has_for_screens():
+                    await asyncio.sleep(TICK_SECONDS)
+                    continue
                 spent_seconds = 0.0
                 try:
                     state, spent_seconds = await asyncio.to_thread(self._timed_make)
@@ -214,6 +185,8 @@ class Channel:
                 if state is not None:
                     self._state = state
                     spent_seconds += self._send(state)
+                if self._budget is not None:
+                    self._budget.spend(round(spent_seconds * 1e9))
                 await asyncio.sleep(self._pause_seconds(spent_seconds))
         finally:
             self._ticking = None
@@ -227,7 +200,7 @@ class Channel:
 
     def _pause_seconds(self, spent_seconds: float) -> float:
         """Return how long to rest after a tick: in a worker long enough that counting has the core."""
-        if self._source.status is None:
+        if self._budget is None:
             return TICK_SECONDS
         return max(TICK_SECONDS, min(spent_seconds * WORKER_SHARE, WORKER_LONGEST_SECONDS))
 
@@ -239,24 +212,14 @@ class Channel:
 
     def _make(self) -> State | None:
         """Return the state of now; None where there is nothing new to say. Runs in a thread, one at a time."""
-        source, festival = self._source, self._festival
-        snapshot, now_ms = source.snapshot(), source.clock.monotonic_ms()
-        seen = (snapshot, source.end_offsets(), source.held())
+        source = self._source
+        snapshot, now_ms = source.snapshot_of(self._festival.id), source.clock.monotonic_ms()
         before = self._state
-        totals = before.data[2] if before is not None else b""
-        if before is None or self._seen is None or seen != self._seen:
-            document = source.totals(festival, None, None, None)
-            totals = to_json({**document, "screen": screen_document(snapshot, festival)})
-        if self._curve[0] is not snapshot and now_ms >= self._curve[1]:
-            self._curve = (snapshot, now_ms + CURVE_MS, self._make_curve(snapshot))
-        if self._ranks[0] is not snapshot and now_ms >= self._ranks[1]:
-            began_ns = time.thread_time_ns()
-            ranks = to_json(ranks_document(snapshot, festival))
-            took_ms = (time.thread_time_ns() - began_ns) // 1_000_000
-            pause_ms = min(max(RANKS_MS, took_ms * RANKS_SHARE), RANKS_LONGEST_MS)
-            self._ranks = (snapshot, now_ms + pause_ms, ranks)
-        self._seen = seen
-        data = (self._curve[2], self._ranks[2], totals)
+        if snapshot.has_state:
+            self._look(snapshot, now_ms)
+        elif before is None:
+            return None  # the ledger was made again while somebody began to listen
+        data = (self._curve[2], self._ranks[2], self._totals)
         ids = tuple(identity(text) for text in data)
         is_alive_due = before is None or now_ms - self._alive_ms >= ALIVE_MS
         if before is not None and before.ids == ids and not is_alive_due:
@@ -266,6 +229,29 @@ class Channel:
             self._alive_ms = now_ms
             alive = json.dumps(source.freshness(), separators=(",", ":")).encode()
         return State(ids, data, alive, self._curves.copy())
+
+    def _look(self, snapshot: Snapshot, now_ms: int) -> None:
+        """Make anew what has changed and is due."""
+        source, festival = self._source, self._festival
+        verdict = source.verdicts().get(festival.id)
+        seen = (snapshot, source.judgement_of(festival.id), verdict)
+        if seen != self._seen:
+            document = source.totals(festival, None, None, None)
+            screen, audit = screen_document(snapshot, festival), audit_document(verdict, document)
+            if names := names_document(source.declared):
+                screen["names"] = names
+            self._totals = to_json({**document, "screen": screen, "audit": audit})
+        if self._curve[0] is not snapshot and now_ms >= self._curve[1]:
+            self._curve = (snapshot, now_ms + CURVE_MS, self._make_curve(snapshot))
+        if self._ranks[0] is not snapshot and now_ms >= self._ranks[1]:
+            began_ns = time.thread_time_ns()
+            ranks = to_json(ranks_document(snapshot, festival, source.declared))
+            took_ms = (time.thread_time_ns() - began_ns) // 1_000_000
+            pause_ms = max(RANKS_MS, took_ms * WORKER_RANKS_SHARE)
+            if self._budget is None:
+                pause_ms = min(max(RANKS_MS, took_ms * RANKS_SHARE), RANKS_LONGEST_MS)
+            self._ranks = (snapshot, now_ms + pause_ms, ranks)
+        self._seen = seen
 
     def _make_curve(self, snapshot: Snapshot) -> bytes:
         """Return the whole curve, and remember it to tell differences from."""

@@ -17,17 +17,15 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from streams import __version__
-from streams.board import gauges
-from streams.engine.status import PartitionState
+from streams.declared_metrics import declared_entries
+from streams.domain.declared import Declared
 from streams.metrics import BUILD_INFO, COLLECT_FAILURES, COLLECT_SECONDS, LEDGER, WORKER, Entry, Kind
 from streams.web.process import ProcessFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from streams.board.gauges import Sample, Scene
-    from streams.board.view import Snapshot
-    from streams.domain.festivals import Festival
+    from streams.board.answers.gauges import Read, Sample, Scene
     from streams.engine.status import Histogram, StatusSnapshot, WorkerStatus
 
 _log = logging.getLogger("festival.metrics")
@@ -38,15 +36,18 @@ class FestivalCollector(Collector):
 
     def __init__(
         self,
-        snapshot: Callable[[], Snapshot],
-        festivals: Mapping[str, Festival],
+        scenes: Callable[[], Sequence[Scene]],
         status: WorkerStatus | None = None,
         process: ProcessFacts | None = None,
+        declared: Declared | None = None,
     ) -> None:
-        """Read from `snapshot` and, in a worker, from its `status`."""
+        """Read from `scenes`, of the ledger or of sealed files, and, in a worker, from its `status`.
+
+        What was `declared` as a label, and declared amounts, are metrics beside the catalogue's.
+        """
+        self._entries = (*LEDGER, *declared_entries(declared or Declared()), *WORKER)
+        self._scenes = scenes
         self._process = process or ProcessFacts()
-        self._snapshot = snapshot
-        self._festivals = tuple(festivals.values())
         self._status = status
         self._failures: Counter[str] = Counter()
 
@@ -64,13 +65,11 @@ class FestivalCollector(Collector):
         """Return all families, each of one reading of snapshot and status."""
         started = time.perf_counter()
         now = self._status.snapshot() if self._status is not None else None
-        held = [n for n, p in now.partitions.items() if p.state is PartitionState.HELD] if now else []
-        snapshot = self._snapshot()
-        festivals = [snapshot.as_counted(festival) for festival in self._festivals]
-        scene = gauges.Scene(snapshot, festivals, held)
-        for entry in (*LEDGER, *WORKER):
+        # Absent where nothing was read, not zero: on a graph the night would fall to nothing.
+        scenes = [scene for scene in self._scenes() if scene.snapshot.has_state]
+        for entry in self._entries:
             try:
-                metric = self._family(entry, scene, now)
+                metric = self._family(entry, scenes, now)
             except Exception as error:  # noqa: BLE001 - one bad metric must not take the others with it
                 self.failed(entry.name, error)
             else:
@@ -87,15 +86,25 @@ class FestivalCollector(Collector):
         yield family(COLLECT_FAILURES, [((name,), count) for name, count in self._failures.items()])
         yield family(COLLECT_SECONDS, [((), time.perf_counter() - started)])
 
-    def _family(self, entry: Entry, scene: Scene, now: StatusSnapshot | None) -> Metric | None:
+    def _family(self, entry: Entry, scenes: Sequence[Scene], now: StatusSnapshot | None) -> Metric | None:
         if entry.ledger is not None:
-            return family(entry, entry.ledger(scene))
+            return family(entry, _shown(entry.ledger, scenes)) if scenes else None
         if now is None or self._status is None:
             return None
         if entry.histogram is not None:
             return histogram_family(entry, entry.histogram(now))
         assert entry.status is not None, entry.name
         return family(entry, entry.status(self._status, now))
+
+
+def _shown(read: Read, scenes: Sequence[Scene]) -> Iterable[Sample]:
+    """Return the samples of all scenes; what several of them tell without a festival is the largest of it."""
+    if len(scenes) == 1:
+        return read(scenes[0])
+    samples: dict[tuple[str, ...], float] = {}
+    for labels, value in (sample for scene in scenes for sample in read(scene)):
+        samples[labels] = max(value, samples.get(labels, value))
+    return samples.items()
 
 
 def family(entry: Entry, samples: Iterable[Sample]) -> Metric:

@@ -39,7 +39,7 @@ def listen(host: str, port: int, *, is_explicit: bool) -> socket.socket:
     raise UsageError(f"--web-port: no port from {port} on is free on {host}; name one")
 
 
-def url_of(listener: socket.socket) -> str:
-    """Return the address for a browser."""
+def url_of(listener: socket.socket, path: str = "/") -> str:
+    """Return the address for a browser, of pages that lie under `path`."""
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"

@@ -1,8 +1,8 @@
 """The HTTP server of a worker or a board.
 
-In a worker it runs in a thread of its own, with its own event loop, ledger follower and view: a batch being counted
-holds the worker's loop for up to a fifth of a second, and neither a scrape nor a screen should wait for that; and
-counting waits for no scrape, as nothing is shared but copies.
+In a worker it runs in a thread of its own, with its own event loop, ledger follower and view. A batch being counted
+holds the worker's loop for up to a fifth of a second, and neither a scrape nor a screen should wait for that. Counting
+waits for no scrape either, as nothing is shared but copies.
 """
 
 from __future__ import annotations
@@ -11,22 +11,32 @@ import asyncio
 import logging
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from streams.board.live import LiveBoard
+from streams.board.view.live_board import LiveBoard
+from streams.domain.declared import Declared
 from streams.web.api import application
+from streams.web.connections import BOARD_CONNECTIONS, WORKER_CONNECTIONS, Connections, allowed_connections
+from streams.web.hosts import AllowedHosts
+from streams.web.placement import Placement
 from streams.web.ports import url_of
-from streams.web.source import Source
+from streams.web.shown import Shown
+from streams.web.visitors import Budget
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
-    from streams.board.live import Follower
+    from streams.audit.recorded import VerdictFollower
+    from streams.audit.verdict import Verdict
+    from streams.board.view.live_board import Follower
+    from streams.board.view.sealed import SealedState
     from streams.domain.festivals import Festival
+    from streams.engine.clock import BrokerClock
     from streams.engine.status import WorkerStatus
 
 _log = logging.getLogger("festival.web")
@@ -34,38 +44,122 @@ _log = logging.getLogger("festival.web")
 SHUTDOWN_SECONDS = 1.0
 
 
-async def start_server(listener: socket.socket, source: Source) -> web.AppRunner:
-    """Serve `source` on a listening socket; `cleanup()` of what is returned stops it and closes the socket."""
-    runner = web.AppRunner(application(source), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+@dataclass(frozen=True)
+class Access:
+    """Who may connect, as the settings say; None: what suits the address, and a worker or a board."""
+
+    hosts: tuple[str, ...] | None = None
+    connections: int | None = None
+
+
+class Server:
+    """A server that has started; `start_server` makes it."""
+
+    def __init__(self, runner: web.AppRunner, acceptor: asyncio.Server, connections: Connections) -> None:
+        """Watch over `connections`, which `acceptor` makes and `runner` serves."""
+        self._runner, self._acceptor = runner, acceptor
+        self._watch = asyncio.create_task(connections.watch())
+
+    async def cleanup(self) -> None:
+        """Stop serving and close the socket."""
+        self._acceptor.close()
+        self._watch.cancel()
+        await self._runner.cleanup()
+
+
+async def start_server(
+    listener: socket.socket, source: Shown, access: Access | None = None, placement: Placement | None = None
+) -> Server:
+    """Serve `source` on a listening socket; a worker's, which has a status, keeps its visitors to a budget."""
+    placement = placement or Placement()
+    access = access or Access()
+    budget = None if source.status is None else Budget()
+    app = application(source, AllowedHosts.of(access.hosts, listener), budget, placement)
+    runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    await web.SockSite(runner, listener).start()
-    _log.info("serving", extra={"url": url_of(listener)})
-    return runner
+    assert runner.server is not None
+    limit = access.connections or (BOARD_CONNECTIONS if source.status is None else WORKER_CONNECTIONS)
+    connections = Connections(runner.server, allowed_connections(limit), budget, placement)
+    loop = asyncio.get_running_loop()
+    acceptor = await loop.create_server(connections.accept, sock=listener)
+    _log.info("serving", extra={"url": url_of(listener, placement.path)})
+    return Server(runner, acceptor, connections)
 
 
 async def serve_board(
     listener: socket.socket,
     follower: Follower,
     festivals: Mapping[str, Festival],
+    *,
     status: WorkerStatus | None = None,
     audit_record: Path | None = None,
+    verdicts: VerdictFollower | None = None,
+    access: Access | None = None,
+    placement: Placement | None = None,
+    beside: Callable[[Shown], Coroutine[None, None, None]] | None = None,
+    declared: Declared | None = None,
 ) -> None:
-    """Follow the ledger and serve it until cancelled; `status` is a worker's own, `audit_record` may not exist yet."""
-    board = LiveBoard(follower)
-    source = Source(
+    """Follow the ledger and serve it until cancelled; `status` is a worker's own, `audit_record` may not exist yet.
+
+    With `verdicts` those of audits are followed and shown. What `beside` returns runs meanwhile.
+    """
+    declared = declared or Declared()
+    board = LiveBoard(follower, declared.rollups)
+    source = Shown(
         festivals,
         board.snapshot,
-        board.end_offsets,
+        board.judgement,
         board.is_loaded,
         status=status,
+        clock=board.clock,
         contacted_ms=board.contacted_ms,
         audit_record=audit_record,
+        declared=declared,
     )
-    runner = await start_server(listener, source)
+    if verdicts is not None:
+        source.verdicts = verdicts.verdicts
+        verdicts.start()
+    server = await start_server(listener, source, access, placement)
+    companion = asyncio.create_task(beside(source)) if beside is not None else None
     try:
         await board.run()
     finally:
-        await runner.cleanup()
+        if companion is not None:
+            companion.cancel()
+            await asyncio.gather(companion, return_exceptions=True)
+        await server.cleanup()
+        if verdicts is not None:
+            await verdicts.stop()
+
+
+async def serve_worker_alone(
+    listener: socket.socket,
+    status: WorkerStatus,
+    clock: BrokerClock,
+    access: Access | None = None,
+    placement: Placement | None = None,
+) -> None:
+    """Serve a worker's own metrics and readiness until cancelled; it follows no ledger."""
+    server = await start_server(listener, Shown.worker_alone(status, clock), access, placement)
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await server.cleanup()
+
+
+async def serve_sealed(
+    listener: socket.socket,
+    states: Sequence[SealedState],
+    verdicts: Mapping[str, Verdict],
+    access: Access | None = None,
+    placement: Placement | None = None,
+) -> None:
+    """Serve sealed files until cancelled."""
+    server = await start_server(listener, Shown.of_sealed(states, verdicts), access, placement)
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await server.cleanup()
 
 
 class ServerThread:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
 
-from streams.web.channel import SLOW_SECONDS, Listener, ids_of
+from streams.web.listener import SLOW_SECONDS, Listener, ids_of
+from streams.web.sockets import bound_sending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,7 @@ async def stream_channel(
         await response.write(b"retry: %d\n\n" % RETRY_MS)
     if request.transport is None:
         return response
+    bound_sending(request.transport)
     known = ids_of(request.headers.get("Last-Event-ID", ""))
     # Past the response's own writer, which would take a task's turn and a timer for each client and tick.
     frame = as_chunk if request.version >= HttpVersion11 else bytes

@@ -12,11 +12,12 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
+from streams.handover.printing import NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 DRIVER = "chromedriver"
 FLAGS = (
     "--headless=new",
@@ -30,18 +31,42 @@ FLAGS = (
     "--hide-scrollbars",
 )
 DEADLINE_SECONDS = 60.0
+MODULES = (
+    "axis",
+    "belief",
+    "chart",
+    "charts",
+    "compared",
+    "difference",
+    "exact",
+    "hall",
+    "hero",
+    "hub",
+    "land",
+    "moments",
+    "news",
+    "numbers",
+    "ranks",
+    "screen",
+    "words",
+    "world",
+)
+"""The page's, by the names that expressions use."""
 
 
 def lacking() -> str | None:
     """Return what this machine lacks to run a browser, None where it has all."""
-    if not any(map(shutil.which, CHROMIUM)):
+    if not any(map(shutil.which, NAMES)):
         return "Chromium is not installed (Debian: apt install chromium)"
     return None if shutil.which(DRIVER) else "Chromium's driver is not installed (Debian: apt install chromium-driver)"
 
 
+Page = Any
+"""What the fixture `page` gives: the value of an expression in which the page's modules go by their names."""
+
 OVERFLOW = """
 const width = document.documentElement.clientWidth;
-const found = [...document.querySelectorAll('body *:not(.unseen)')].filter((element) => {
+const found = [...document.querySelectorAll('body *:not(.unseen, .land, .land *)')].filter((element) => {
   const box = element.getBoundingClientRect();
   return box.width > 0 && (box.left < -1 || box.right > width + 1);
 });
@@ -56,7 +81,7 @@ class Browser:
     def __init__(self, directory: Path) -> None:
         """Start it with a profile of its own."""
         options = Options()
-        options.binary_location = next(filter(None, map(shutil.which, CHROMIUM)))
+        options.binary_location = next(filter(None, map(shutil.which, NAMES)))
         for flag in (*FLAGS, f"--user-data-dir={directory}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -80,6 +105,18 @@ class Browser:
     def run(self, script: str, *arguments: object) -> Any:  # noqa: ANN401 - whatever the script returns
         """Return what a script returns in the page."""
         return self.driver.execute_script(script, *arguments)
+
+    def module(self, expression: str, *arguments: object) -> Any:  # noqa: ANN401 - whatever it is in JavaScript
+        """Return the value of an expression in which the page's modules go by their names, and arguments by `given`."""
+        imports = ", ".join(f"import('/{name}.js')" for name in MODULES)
+        script = f"""
+            const [given, done] = [[...arguments].slice(0, -1), arguments[arguments.length - 1]];
+            Promise.all([{imports}]).then(async ([{", ".join(MODULES)}]) => done([await ({expression})]))
+                .catch((error) => done(String(error)));
+        """
+        found = self.driver.execute_async_script(script, *arguments)
+        assert isinstance(found, list), found
+        return found[0]
 
     def text(self, identifier: str) -> str:
         """Return the text of an element."""

@@ -18,21 +18,24 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka.errors import KafkaError
 
-from streams.audit.run import run_audit
-from streams.board.totals import totals_document
-from streams.board.view import CommittedView, Snapshot
+from streams.audit.procedure import run_audit
+from streams.board.answers.totals import totals_document
+from streams.board.view.committed_view import CommittedView, Snapshot
+from streams.engine.judgement import epochs_of, judge
+from streams.engine.topic_names import SOURCES
 from streams.festivals import load_festivals
-from streams.kafka.follower import LedgerFollower
-from streams.kafka.topics import SOURCES, create_topics
-from streams.replay.tally import DIMENSIONS, compare, read_tally
+from streams.kafka.cluster.topics import create_topics
+from streams.kafka.ledger.follower import LedgerFollower
 from streams.settings import Settings
+from streams.truth.tally import DIMENSIONS, compare, read_tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from streams.replay.tally import Tally
+    from streams.engine.judgement import Sources
+    from streams.truth.tally import Tally
 
 FESTIVAL = "singles-day-2019"
 POLL_SECONDS = 0.1
@@ -52,7 +55,7 @@ class Cluster:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._follower = LedgerFollower(self.settings)
         self._view = CommittedView()
-        self._ends: dict[str, dict[int, int]] = {}
+        self._sources: Sources | None = None
 
     async def __aenter__(self) -> Self:
         """Create the topics and follow the ledger."""
@@ -77,6 +80,10 @@ class Cluster:
     def start_worker(self, name: str, *, web_port: int = 0, **environment: str) -> None:
         """Start a worker; one of that name must not run. Port 0 takes any."""
         self._start(name, ["worker", "--name", name, "--web-port", str(web_port)], environment)
+
+    def start_board(self, name: str, **environment: str) -> None:
+        """Start a board on any port."""
+        self._start(name, ["board", "--web-port", "0"], environment)
 
     def start_replay(self, name: str, *arguments: str) -> None:
         """Start a replay that writes its tally when it ends."""
@@ -157,14 +164,14 @@ class Cluster:
     async def until_caught_up(self) -> None:
         """Return once everything on the topics is counted and committed."""
         await self.until(lambda: self.snapshot().is_complete, "every partition has a cursor")
-        self._ends = {}
+        self._sources = None
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while not self._ends or self.snapshot().lag_records(self._ends):
+        while self._sources is None or judge(self._sources, self.snapshot().cursors).lag_records:
             assert time.monotonic() < deadline, (
-                f"lag is left: {self._ends}, {self.snapshot().positions()}\n{self.logs()}"
+                f"lag is left: {self._sources}, {self.snapshot().positions()}\n{self.logs()}"
             )
             with contextlib.suppress(KafkaError):
-                self._ends = await self._follower.source_end_offsets(SOURCES)
+                self._sources = await self._follower.survey(SOURCES, epochs_of(self.snapshot().cursors))
             await asyncio.sleep(POLL_SECONDS)
 
     async def differences_from_audit(self) -> list[str]:

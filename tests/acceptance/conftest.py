@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.browser import Browser, lacking
+from tests.acceptance.browser import Browser, Page, lacking
 from tests.acceptance.cluster import Cluster
+from tests.acceptance.hall import FESTIVALS, Hall
 from tests.conftest import skip
 
 if TYPE_CHECKING:
@@ -35,11 +36,29 @@ async def cluster(kafka: str, prefix: str, tmp_path: Path) -> AsyncIterator[Clus
         yield cluster
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Return a browser that the tests of a module share."""
+@pytest.fixture(scope="session")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Return the one browser of a session: starting one takes longer than most of its tests."""
     if (reason := lacking()) is not None:
         skip(reason)
     browser = Browser(tmp_path_factory.mktemp("browser"))
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(window: Browser) -> Browser:
+    """Return the browser with an empty page, as if it had just started."""
+    window.driver.get("about:blank")
+    window.size(1920, 1080)
+    window.media()
+    window.problems()
+    return window
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """Return a function that evaluates expressions in the page of 2019 (`Browser.module`)."""
+    with Hall(FESTIVALS["singles-day-2019"]) as hall:
+        browser.driver.get(f"{hall.url}?lang=en")
+        yield browser.module

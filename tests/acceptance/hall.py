@@ -7,13 +7,15 @@ import json
 import urllib.request
 from typing import TYPE_CHECKING, Any, Self
 
-from streams.board.memory import MemoryLedger
-from streams.board.view import CommittedView
-from streams.engine.clock import ManualClock
+from streams.board.answers.screen import screen_document
+from streams.board.view.committed_view import CommittedView
+from streams.engine.clock import BrokerClock, ManualClock
+from streams.engine.memory import CellLedger
 from streams.festivals import load_festivals
 from streams.web.ports import listen, url_of
 from streams.web.server import ServerThread, start_server
-from streams.web.source import Source
+from streams.web.shown import Shown
+from tests.unit.looks import judging
 
 if TYPE_CHECKING:
     from streams.domain.festivals import Festival
@@ -27,7 +29,7 @@ class Hall:
 
     def __init__(self, festival: Festival, partitions: int = 2) -> None:
         self.festival = festival
-        self.ledger = MemoryLedger(partitions)
+        self.ledger = CellLedger(partitions)
         self.view = CommittedView()
         self.clock = ManualClock(festival.start_ms - HOUR_MS)
         self.ends = {festival.facts[0]: dict.fromkeys(range(partitions), 0)}
@@ -35,7 +37,13 @@ class Hall:
         self.is_answering = True
         self._silent_ms = 0
         festivals = FESTIVALS | {festival.id: festival}
-        source = Source(festivals, self.view.snapshot, lambda: self.ends, lambda: self.is_loaded, clock=self.clock)
+        source = Shown(
+            festivals,
+            self.view.snapshot,
+            judging(self.view.snapshot, lambda: self.ends),
+            lambda: self.is_loaded,
+            clock=BrokerClock(self.clock),
+        )
         source.contacted_ms = self._contacted_ms
         self._source = source
         self._listener = listen("127.0.0.1", 0, is_explicit=True)
@@ -82,6 +90,11 @@ class Hall:
             position = {topic: self.ends[topic][partition]}
             self.ledger.commit(partition, position, {topic: self.clock.now_ms()}, {topic: latest_ms})
         self.view.feed(self.ledger.drain())
+
+    def message(self, **changed: object) -> dict[str, Any]:
+        """Return what the stream says of the totals now, with some of its keys changed."""
+        totals = self._source.totals(self.festival, None, None, None)
+        return {**totals, "screen": screen_document(self.view.snapshot(), self.festival), **changed}
 
     def ask(self, path: str) -> dict[str, Any]:
         """Return what the API answers."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from streams.broker.embedded import EmbeddedKafka, any_free_port
 from streams.engine.steps import Step
-from streams.kafka.embedded import EmbeddedKafka, any_free_port
 from tests.acceptance.cluster import POLL_SECONDS, SESSION_MS, Cluster
 from tests.unit.audit.bench import START_MS, encode, order, payment
 
@@ -112,8 +112,8 @@ async def test_a_frozen_worker_that_thaws_is_fenced(cluster: Cluster) -> None:
 
 def owned_by(cluster: Cluster, name: str) -> set[int]:
     """Return the partitions that a worker restored, by its log."""
-    lines = [line for line in cluster.log(name).splitlines() if "restored in" in line]
-    return {int(line.rpartition("partition=")[2].split()[0]) for line in lines}
+    lines = [line for line in cluster.log(name).splitlines() if "partition restored" in line]
+    return {int(line.partition(" partition=")[2].split()[0]) for line in lines}
 
 
 async def test_exact_after_the_broker_was_killed_under_load(

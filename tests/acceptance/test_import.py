@@ -39,14 +39,14 @@ class Commands:
         assert done.returncode == status, done.stderr
         return json.loads(done.stdout)
 
-    async def totals(self, orders: int) -> Any:  # noqa: ANN401 - a JSON document
-        """Return the totals, audited, once so many records of `orders` are counted."""
+    async def totals(self, orders: int, payments: int = 0) -> Any:  # noqa: ANN401 - a JSON document
+        """Return the totals, audited, once so many records of `orders` and `payments` are counted."""
         async with asyncio.timeout(900):
             while True:
                 found = self.run("totals", "--festival", "singles-day-2019")
                 # Before its first checkpoint a worker has no position.
-                counted = sum(found["positions"].get("orders", {}).values())
-                if counted >= orders and found["lag_records"] == 0:
+                counted, paid = (sum(found["positions"].get(topic, {}).values()) for topic in ("orders", "payments"))
+                if counted >= orders and paid >= payments and found["lag_records"] == 0:
                     break
                 assert not self.worker.has_ended(), self.worker.log()
                 await asyncio.sleep(1)
@@ -74,6 +74,69 @@ async def test_the_worked_example_is_counted_as_the_import_says(commands: Comman
     for currency, sums in expected["money"].items():
         assert sums.items() <= totals["money"][currency].items()
     assert totals["money"]["USD"]["gross"] == 125_850
+
+
+EXPORT = """
+timezone = "Asia/Shanghai"
+[csv]
+delimiter = ";"
+[fields]
+event_id = { template = "KIND-{id}" }
+order_id = "id"
+platform = { constant = "webshop" }
+merchant = { constant = "own" }
+market = { constant = "DE" }
+currency = { column = "currency", upper = true }
+ts = "when"
+amount = { column = "amount", decimal = ",", thousands = "." }
+"""
+METHOD = 'method = "method"\n'
+REFUNDS = '[[only]]\ncolumn = "back"\nis_empty = false\n'
+MAPPINGS = {
+    "orders": EXPORT,
+    "captured": 'to = "payments"' + EXPORT + METHOD,
+    "refunded": 'to = "payments"\ntype = { constant = "payment_refunded" }'
+    + EXPORT.replace('amount"', 'back"')
+    + METHOD
+    + REFUNDS,
+}
+
+
+def write_export(folder: Path) -> tuple[str, ...]:
+    """Write an export with its mappings, and return the arguments that import it: 40 good rows, 3 bad ones."""
+    maps = []
+    for kind, text in MAPPINGS.items():
+        path = folder / f"{kind}.toml"
+        path.write_text(text.replace("KIND", kind), encoding="utf-8")
+        maps += ["--map", str(path)]
+    rows = [
+        f"a{n};2019-11-11 10:00:{n:02};{n}.000,50 €;eur;card;{'€ 0,25' if n % 3 == 0 else ''}" for n in range(1, 40)
+    ]
+    rows += ["2.01911E+17;2019-11-11 10:01:00;5,00;eur;card;", "a7;2019-11-11 10:02:00;9,99;usd;card;"]
+    rows += ['a98;2019-11-11 10:03:00;1,00;eur;"card;', 'a99;20191111;3,00;eur;pay"pal;']
+    file = folder / "export.csv"
+    file.write_text("\n".join(["sep=;", "id;when;amount;currency;method;back", *rows]), encoding="utf-16")
+    return (*maps, str(file))
+
+
+async def test_orders_payments_and_refunds_of_one_export_add_what_the_import_says(
+    commands: Commands, tmp_path: Path
+) -> None:
+    """What outsiders' files hold: spreadsheets' numbers, a row twice, stray quotes; the totals are the sums told."""
+    files = commands.run("import", *write_export(tmp_path), status=1)["files"]
+    assert [file["sent"] for file in files] == [40, 40, 13]
+    assert files[0]["bad"] == {"wrong_type": 1, "duplicate": 1, "open_quote": 1}
+    totals = await commands.totals(40, payments=53)
+    assert (totals["duplicates"], totals["rejected"]) == (0, 0)
+    ordered, captured, refunded = (file["festivals"]["singles-day-2019"] for file in files)
+    assert totals["orders"] == ordered["orders"] == 40
+    assert ordered["money"]["EUR"].items() <= totals["money"]["EUR"].items()
+    assert totals["payments"] == {
+        name: captured["payments"][name] + refunded["payments"][name] for name in ("captured", "failed", "refunded")
+    }
+    for name in ("paid", "failed", "refunded"):
+        assert totals["money"]["EUR"][name] == captured["money"]["EUR"][name] + refunded["money"]["EUR"][name]
+    assert totals["money"]["EUR"]["refunded"] == 13 * 25
 
 
 @pytest.mark.long

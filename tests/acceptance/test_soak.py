@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from bench.catch_up import Positions
+from bench.live import SteadySender, delays, watch
+from bench.measures import percentile
+from bench.topics import Bench
 from streams.engine.clock import SystemClock
-from tests.benchmarks.catch_up import Positions
-from tests.benchmarks.live import SteadySender, delays, watch
-from tests.benchmarks.measures import percentile
-from tests.benchmarks.topics import Bench
 
 if TYPE_CHECKING:
+    from bench.live import Seen
     from tests.acceptance.cluster import Cluster
-    from tests.benchmarks.live import Seen
 
 SECONDS = int(os.environ.get("FESTIVAL_SOAK_SECONDS", "1800"))
 RATE = int(os.environ.get("FESTIVAL_SOAK_RATE", "30000"))

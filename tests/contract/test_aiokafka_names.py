@@ -7,12 +7,14 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
 from aiokafka.record.default_records import DefaultRecordBatch
-from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.memory_records import _MemoryRecordsPy
 from faust.app.base import App, BootStrategy
+from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.topics import Topic
@@ -52,10 +54,12 @@ def test_the_versions_are_those_that_were_read() -> None:
                 "next_fetch_offset",
             ],
         ),
+        (AIOKafkaClient, ["_get_conn", "bootstrap", "close"]),
         (AIOKafkaConsumer, ["_fetcher", "_subscription", "_coordinator", "_closed"]),
-        (GroupCoordinator, ["_coordination_task", "_pending_exception", "generation"]),
+        (GroupCoordinator, ["_coordination_task", "_pending_exception", "generation", "member_id", "group_id"]),
+        (GroupCoordinator, ["_do_rejoin_group", "_send_req", "reset_generation"]),
         (SubscriptionState, ["fetch_context", "is_assigned", "subscription"]),
-        (TopicPartitionState, ["position", "has_valid_position", "lso"]),
+        (TopicPartitionState, ["position", "has_valid_position", "highwater"]),
     ],
 )
 def test_aiokafka_has_the_private_names(owner: type, names: list[str]) -> None:
@@ -65,10 +69,19 @@ def test_aiokafka_has_the_private_names(owner: type, names: list[str]) -> None:
         assert f"self.{name} = " in source or f"self.{name}: " in source or f"def {name}(" in source, name
 
 
+def test_the_assignor_has_the_names_that_ours_overrides() -> None:
+    for name in ("assign", "metadata", "_get_copartitioned_groups", "_group_co_subscribed", "_protocol_assignments"):
+        assert hasattr(PartitionAssignor, name), name
+    source = _source(PartitionAssignor)
+    assert "self._get_copartitioned_groups(" in source
+    assert "self._protocol_assignments(" in source
+
+
 def test_the_parser_of_records_has_the_names_unpacking_uses() -> None:
-    """Both record parsers, in C and in Python, share this interface."""
+    """The bytes of a batch are those of the parser in Python; the batch itself is C."""
     for name in ("has_next", "next_batch"):
-        assert hasattr(MemoryRecords, name), name
+        assert hasattr(_MemoryRecordsPy, name), name
+    assert "self._next_slice = " in _source(_MemoryRecordsPy)
     for name in (
         "producer_id",
         "base_offset",

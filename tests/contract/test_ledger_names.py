@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+from typing import Any
 
+import aiokafka.admin.client
+import aiokafka.client
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
@@ -20,13 +23,19 @@ from aiokafka.producer.sender import (
     TxnOffsetCommitHandler,
 )
 from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.protocol.metadata import MetadataRequest_v5
+
+from streams.kafka.client.internals import install
 
 
 @pytest.mark.parametrize(
     ("owner", "names"),
     [
         (AIOKafkaConsumer, ["_client", "_fetcher"]),
-        (AIOKafkaClient, ["add_topic", "close", "send", "force_metadata_update", "_wait_on_metadata"]),
+        (
+            AIOKafkaClient,
+            ["add_topic", "close", "send", "force_metadata_update", "get_random_node", "_wait_on_metadata"],
+        ),
         (Fetcher, ["_records", "_notify", "_wait_consume_future", "_create_fetch_waiter", "_fetch_task"]),
         (FetchResult, ["_partition_records", "_update_position", "check_assignment", "has_more"]),
         (AIOKafkaProducer, ["client", "_sender", "_txn_manager"]),
@@ -94,3 +103,12 @@ def test_a_handler_of_produce_requests_calls_what_a_batch_of_ours_has() -> None:
     source = inspect.getsource(SendProduceReqHandler)
     calls = set(re.findall(r"\bbatch\.(\w+)\(", source)) - {"expired"}  # not asked for within transactions
     assert calls - {"done_noack"} == {"get_data_buffer", "done", "failure"}
+
+
+@pytest.mark.parametrize("module", [aiokafka.client, aiokafka.admin.client])
+def test_no_client_makes_a_topic_by_asking_for_it(module: Any) -> None:  # noqa: ANN401 - aiokafka's modules
+    """Else a source that was deleted would be back, empty, on a broker with its default settings."""
+    install()
+    assert "MetadataRequest(" in inspect.getsource(module)
+    built = module.MetadataRequest(["orders"]).build(MetadataRequest_v5)
+    assert built.allow_auto_topic_creation is False

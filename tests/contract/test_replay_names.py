@@ -8,7 +8,7 @@ import re
 from aiokafka import codec
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 
-from streams.replay.batches import WholeBatch
+from streams.kafka.client.whole_batch import WholeBatch
 
 
 def _asked(owner: type) -> set[str]:

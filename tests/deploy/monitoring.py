@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from streams.bridge.metrics import CATALOGUE as BRIDGE_CATALOGUE
 from streams.metrics import CATALOGUE, Kind
 from tests.conftest import skip
 
@@ -68,7 +69,7 @@ def read(path: Path) -> Any:  # noqa: ANN401 - YAML
 def exported_names() -> set[str]:
     """Return the names of series that the catalogue's metrics have on the page."""
     names = set()
-    for entry in CATALOGUE:
+    for entry in (*CATALOGUE, *BRIDGE_CATALOGUE):
         if entry.kind is Kind.HISTOGRAM:
             names |= {f"{entry.name}_{part}" for part in ("bucket", "sum", "count")}
         else:

@@ -25,7 +25,7 @@ import yaml
 from confluent_kafka import Producer
 
 from deploy.prometheus import build
-from streams.kafka.embedded import EmbeddedKafka, any_free_port
+from streams.broker.embedded import EmbeddedKafka, any_free_port
 from tests.deploy.monitoring import ALERTMANAGER_FILE, PROMETHEUS, read, tool
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ starts = {starts}
 timezone = "{timezone}"
 hours = 24
 home_currency = "CNY"
+display = ["EUR"]
 facts = {facts}
 milestones = ["1000", "10000"]
 
@@ -59,6 +60,9 @@ curve = [[0, "0"], [43200, "2500000"], [86400, "5000000"]]
 [plausible]
 average_order_value = ["1", "10000"]
 growth = ["-1.0", "1000000.0"]
+
+[rates.EUR]
+2000-01-01 = "7.75"
 """
 
 

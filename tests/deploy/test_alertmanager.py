@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.kafka.embedded import any_free_port
+from streams.broker.embedded import any_free_port
 from tests.deploy.monitoring import ALERTMANAGER_FILE, alerts, read, run, tool
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from streams.broker.distribution import KAFKA_VERSION
+from streams.broker.embedded import EmbeddedKafka, any_free_port
 from streams.errors import UnreachableError
-from streams.kafka.distribution import KAFKA_VERSION
-from streams.kafka.embedded import EmbeddedKafka, any_free_port
 from tests.conftest import skip
 from tests.deploy.monitoring import ROOT
 
@@ -45,7 +45,7 @@ def test_the_file_fits_the_published_schema() -> None:
 
 
 def test_all_the_parts_are_there() -> None:
-    others = {"kafka", "topics", "board", "prometheus", "alertmanager", "grafana"}
+    others = {"kafka", "topics", "board", "bridge", "prometheus", "alertmanager", "grafana"}
     assert set(SERVICES) == others | {"worker-1", "worker-2"}
     targets = yaml.safe_load((ROOT / "deploy" / "prometheus" / "targets" / "workers.yml").read_text(encoding="utf-8"))
     assert targets[0]["targets"] == ["worker-1:6066", "worker-2:6066"]
@@ -208,7 +208,7 @@ def test_the_services_run_and_become_healthy_and_stop_in_time(empty_kafka: str, 
         for _ in range(2):  # the topics are made once, and checked ever after
             made = natively.run("topics")
             assert made.returncode == 0, made.stderr
-        ports = {name: natively.start(name) for name in OURS if name != "topics"}
+        ports = {name: natively.start(name) for name in OURS if name not in {"topics", "bridge"}}
         assert set(ports) == {"worker-1", "worker-2", "board"}
         for name, port in ports.items():
             natively.await_health(name, port)

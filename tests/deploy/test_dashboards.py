@@ -27,7 +27,7 @@ UNITS = {unit for name, unit in vars(units).items() if isinstance(unit, str) and
 """Those that Grafana knows, as its SDK lists them."""
 SCREEN_PIXELS = 1920
 TITLE_PIXELS = 9
-"""Of a letter in a panel's title, and around the title what its icons take."""
+"""The width of a letter in a panel's title, and what its icons take around the title."""
 TITLE_ROOM_PIXELS = 56
 WALL_ROWS = 28
 """Grid rows of a screen of 1,080 pixels in kiosk mode: each takes 38."""
@@ -128,6 +128,30 @@ def test_every_query_can_be_parsed(tmp_path: Path) -> None:
     run(tool("promtool"), "check", "rules", str(path))
 
 
+def test_no_partition_owned_is_shown_as_none_and_not_as_no_data(tmp_path: Path) -> None:
+    (owned,) = (target["expr"] for _, panel, target in TARGETS if panel["title"] == "Partitions owned")
+    owners = 'streams_partition_owner{{instance="{}", partition="{}"}}'
+    # Nobody answers for 10 s; then each of two partitions has one owner; then one of them has two.
+    series = {
+        owners.format("a", 0): "_x2 1x4",
+        owners.format("a", 1): "_x2 1x4",
+        owners.format("b", 1): "_x4 1x2",
+    }
+    asked = [
+        {"expr": filled(owned), "eval_time": at, "exp_samples": [{"labels": "{}", "value": value}]}
+        for at, value in (("5s", 0), ("15s", 2), ("25s", 1))
+    ]
+    one = {
+        "interval": "5s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": asked,
+    }
+    path = tmp_path / "owned.yml"
+    files = [str(DEPLOY / "prometheus" / "rules" / "streams.yml")]
+    path.write_text(yaml.safe_dump({"rule_files": files, "evaluation_interval": "5s", "tests": [one]}))
+    run(tool("promtool"), "test", "rules", str(path))
+
+
 @each_dashboard
 def test_panels_lie_in_the_grid_without_overlap_and_have_ids_of_their_own(name: str) -> None:
     taken: set[tuple[int, int]] = set()
@@ -183,6 +207,8 @@ def test_provisioning_names_no_fixed_datasource_and_reads_the_folder() -> None:
 def test_every_metric_is_used_by_a_rule_or_a_panel_or_has_a_reason_not_to_be(metric: str) -> None:
     used = {found for rule in rules() for found in metrics_in(rule.expr)}
     used |= {found for _, _, target in TARGETS for found in metrics_in(filled(target["expr"]))}
+    drawn = [annotation for document in DOCUMENTS.values() for annotation in document["annotations"]["list"]]
+    used |= {found for annotation in drawn for found in metrics_in(filled(annotation["expr"]))}
     base = re.sub(r"_(bucket|sum|count)$", "", metric)
     assert any(found in used for found in (metric, *(f"{base}_{part}" for part in ("bucket", "sum", "count")))) or (
         metric in UNUSED
@@ -192,4 +218,5 @@ def test_every_metric_is_used_by_a_rule_or_a_panel_or_has_a_reason_not_to_be(met
 UNUSED = {
     "festival_peak_timestamp_seconds",  # the busiest second is shown with its height; when it was is on the page
     "streams_audit_timestamp_seconds",  # a runbook asks for it
+    "festival_sealed_info",  # of a board over files: there is no night to watch, and its page says it
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FOLDER = DEPLOY / "k8s"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))
 VERSIONS = ("1.30", "1.34")
-"""Of Kubernetes: the oldest that is asked for, and a newer one."""
+"""The oldest Kubernetes that is asked for, and a newer one."""
 CUSTOM = {"PodMonitor", "ScaledObject"}
 """Kinds of operators, whose schemas are not among those of Kubernetes."""
 PODS = {"Deployment", "Job", "StatefulSet"}
@@ -112,7 +112,7 @@ def rendered_by(command: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Return what a tool of Kubernetes makes of the folder."""
     done = subprocess.run([*command, str(FOLDER)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    text = re.sub(r"\b(festivals)-[a-z0-9]{10}\b", rf"\1{HASH}", done.stdout)
+    text = re.sub(r"\b(festivals|maps)-[a-z0-9]{10}\b", rf"\1{HASH}", done.stdout)
     return by_name(yaml.safe_load_all(text))
 
 
@@ -138,8 +138,8 @@ def test_pods_read_the_generated_map_under_its_own_name() -> None:
         for volume in document["spec"]["template"]["spec"]["volumes"]
         if "configMap" in volume
     }
-    assert maps == {f"festivals{HASH}"}
-    assert f"ConfigMap-festivals{HASH}" in RENDERED
+    assert maps == {f"festivals{HASH}", f"maps{HASH}"}
+    assert {f"ConfigMap-{name}" for name in maps} <= RENDERED.keys()
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=name_of)
@@ -163,13 +163,21 @@ def test_pods_may_do_little_and_say_what_they_need(workload: dict[str, Any]) -> 
 
 
 def test_a_worker_keeps_its_place_in_the_group_through_a_restart() -> None:
-    (workers,) = of_kind("StatefulSet")
+    workers = by_name(DOCUMENTS)["StatefulSet-worker"]
     (worker,) = containers(workers)
     assert worker["args"] == ["worker", "--name", "$(POD_NAME)"]
     assert worker["env"][0]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert workers["spec"]["serviceName"] in {s["metadata"]["name"] for s in of_kind("Service")}
     for probe, path in (("livenessProbe", "/livez"), ("startupProbe", "/livez"), ("readinessProbe", "/readyz")):
         assert worker[probe]["httpGet"]["path"] == path
+
+
+def test_no_bridge_runs_before_it_has_a_map() -> None:
+    bridge = by_name(DOCUMENTS)["StatefulSet-bridge"]
+    assert bridge["spec"]["replicas"] == 0
+    assert all(generator["files"] == [] for generator in KUSTOMIZATION["configMapGenerator"])
+    (container,) = containers(bridge)
+    assert container["args"] == ["bridge", "--map", "/maps/map.toml", "--name", "$(POD_NAME)"]
 
 
 def test_whoever_selects_pods_selects_ours() -> None:

@@ -20,10 +20,10 @@ BOUND_SECONDS = {
 }
 """From the fault to the webhook: window and `for`, a scrape, an evaluation, Alertmanager's `group_wait`, and some."""
 SLACK_SECONDS = 10
-"""Of a busy machine; not divided."""
+"""What a busy machine needs; not divided."""
 CLEAN_SECONDS = 75
 EARLIER = {"FestivalRejectedShareHigh", "FestivalNoOrders"}
-"""Of the first fault: still firing, or told once more, while the next ones happen."""
+"""Alerts of the first fault: still firing, or told once more, while the next ones happen."""
 CONSEQUENCES = {
     "FestivalFreshnessBurnsFast",
     "FestivalFreshnessBurnsSlowly",

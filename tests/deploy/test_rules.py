@@ -213,6 +213,6 @@ def test_a_runbook_says_the_thresholds_that_its_alert_has(alert: Rule) -> None:
     meaning = (RUNBOOKS / f"{alert.name}.md").read_text("utf-8").partition("## Impact")[0].lower()
     for name in re.findall(r"\$\{(\w+?)(?::percent)?\}", rule):
         key = name if name in values else name.removesuffix("_seconds")
-        is_share = key in {"freshness_budget", "rejected_ratio"}
+        is_share = key in {"freshness_budget", "rejected_ratio", "bridge_ignored_ratio"}
         words = spoken(values[key], is_share=is_share)
         assert any(word in meaning for word in words), (key, words)

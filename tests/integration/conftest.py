@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.kafka.topics import create_topics
+from streams.kafka.cluster.topics import create_topics
 from streams.settings import Settings
 from tests.integration.ledgers import PARTITIONS
 

@@ -10,16 +10,16 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from streams.domain.pages import decode_cursor
-from streams.engine.clock import ManualClock
-from streams.kafka.catch_up import CatchUp
-from streams.kafka.log_reader import LogReader
+from streams.engine.clock import SystemClock
+from streams.kafka.client.log_reader import LogReader
+from streams.kafka.ledger.lone_crew import LoneCrew, open_lone_crew
 from tests.unit.domain import samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from streams.domain.declarations import Declarations
-    from streams.kafka.ledger_view import FollowerDelta
+    from streams.engine.ledger_view import FollowerDelta
     from streams.settings import Settings
 
 PARTITIONS = 2
@@ -61,10 +61,10 @@ async def source_ends(settings: Settings, declarations: Declarations) -> dict[To
         await reader.close()
 
 
-async def count(settings: Settings, declarations: Declarations, generation: str = "g1") -> CatchUp:
+async def count(settings: Settings, declarations: Declarations, generation: str = "g1") -> LoneCrew:
     """Count everything on the topics as the owner of `generation`, as a worker would; close it in the end."""
-    counting = CatchUp(
-        settings, declarations, generation, counts_beside=False, on_counted=lambda _: None, clock=ManualClock()
+    counting = await open_lone_crew(
+        settings, declarations, generation, counts_beside=False, on_counted=lambda _: None, clock=SystemClock()
     )
     try:
         await counting.take_over(range(PARTITIONS))
@@ -98,7 +98,12 @@ async def rejected_offsets(settings: Settings, count: int = PARTITIONS) -> list[
         partitions = [TopicPartition(f"{settings.prefix}orders.rejected", p) for p in range(count)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
+        async with AIOKafkaConsumer(**settings.client_options()) as everything:
+            wanted = await everything.end_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
+        while ends != wanted:  # a commit is answered before its markers stand on every log
+            await asyncio.sleep(0.05)
+            ends = await consumer.end_offsets(partitions)
         found = []
         while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
             for records in (await consumer.getmany(timeout_ms=200)).values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import msgspec
 import numpy as np
@@ -13,7 +14,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 from click.testing import CliRunner, Result
+from confluent_kafka import KafkaError, Message, Producer
 
+from streams.audit import set_aside
 from streams.cli.main import festival
 from streams.domain.declarations import Declarations
 from streams.domain.pages import (
@@ -26,17 +29,21 @@ from streams.domain.pages import (
     encode_page,
 )
 from streams.engine.processor import PartitionProcessor
-from streams.errors import UnreachableError
+from streams.engine.topic_names import LEDGER, SEEN, rejected_topic
+from streams.errors import AnswerNo, UnreachableError, UsageError
 from streams.festivals import load_festivals
-from streams.kafka.follower import read_committed_ledger
-from streams.kafka.log_reader import LogReader
-from streams.kafka.store import KafkaLedgerStore
-from streams.kafka.topics import LEDGER, create_topics, rejected_topic
+from streams.kafka.client import clients
+from streams.kafka.client.log_reader import LogReader
+from streams.kafka.cluster.survey import survey
+from streams.kafka.cluster.topics import create_topics
+from streams.kafka.ledger.follower import read_committed_ledger
+from streams.kafka.ledger.store import KafkaLedgerStore
 from streams.settings import Settings
 from tests.unit.audit.bench import START_MS, encode, order, payment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.kafka
 
@@ -74,6 +81,7 @@ async def count_partition(settings: Settings, partition: int) -> None:
         partitions = [TopicPartition(topic, partition) for topic in SOURCES]
         ends = await reader.end_offsets(partitions)
         await reader.assign_from_beginning(partitions)
+        processor.belongs_to((await survey(reader.client, settings.prefix, SOURCES, own=(LEDGER, SEEN))).identity)
         for topic in SOURCES:
             processor.start_at(topic, 0)
         while any(processor.positions[tp.topic] < end for tp, end in ends.items()):
@@ -125,6 +133,59 @@ async def test_an_honest_ledger_passes_and_the_command_says_so(settings: Setting
     assert told.stdout.startswith(f"Exact: {RECORDS} records and ")
 
 
+async def test_a_festival_that_the_ledger_does_not_count_is_answered_with_no(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """It is known from its file; a word that is no festival is wrong usage."""
+    (tmp_path / "next.toml").write_text('id = "next"\nstarts = 2099-11-11T00:00:00\ntimezone = "Asia/Shanghai"\n')
+    told = await run(settings, "audit", "--festival", "next", "--festivals", str(tmp_path))
+    assert isinstance(told.exception, AnswerNo)
+    assert "does not count next" in str(told.exception)
+    told = await run(settings, "audit", "--festival", "nonsense")
+    assert isinstance(told.exception, UsageError)
+
+
+async def test_ids_resent_by_a_client_with_another_partitioner_are_noted_and_no_difference(
+    kafka: str, prefix: str
+) -> None:
+    """Keys are hashed by CRC32 in librdkafka, by murmur2 in aiokafka: about half of the resends go elsewhere."""
+    settings = Settings(broker=kafka, prefix=prefix)
+    await create_topics(settings, PARTITIONS)
+    values = {f"e{i}": encode(order(f"e{i}", order_id=f"o{i}")) for i in range(40)}
+    places: dict[str, list[tuple[int, int]]] = {event_id: [] for event_id in values}
+    async with AIOKafkaProducer(bootstrap_servers=settings.broker) as producer:
+        for event_id, value in values.items():
+            sent = await producer.send_and_wait(f"{prefix}orders", value, key=event_id.encode())
+            places[event_id].append((sent.partition, sent.offset))
+
+    def delivered(_: KafkaError | None, sent: Message) -> None:
+        partition, offset, key = sent.partition(), sent.offset(), sent.key()
+        assert partition is not None
+        assert offset is not None
+        assert isinstance(key, bytes)
+        places[key.decode()].append((partition, offset))
+
+    other = Producer({"bootstrap.servers": kafka, "partitioner": "consistent"})
+    for event_id, value in values.items():
+        other.produce(f"{prefix}orders", value, key=event_id.encode(), on_delivery=delivered)
+    assert await asyncio.to_thread(other.flush, 30) == 0
+    twice = {event_id for event_id, ((first, _), (second, _)) in places.items() if first != second}
+    assert 5 < len(twice) < 35
+    await asyncio.gather(*(count_partition(settings, partition) for partition in range(PARTITIONS)))
+    status, document = await audit(settings)
+    assert (status, document["exact"]) == (0, True)
+    assert document["outcomes"]["orders"]["counted"] == 40 + len(twice)
+    (note,) = document["notes"]
+    example = note["example"]
+    found = [(place["partition"], place["offset"]) for place in example["places"]]
+    assert (note["note"], note["topic"], note["ids"]) == ("ids_in_two_partitions", "orders", len(twice))
+    assert sorted(found) == sorted(places[example["event_id"]])
+    told = await run(settings, "audit")
+    assert told.return_value == 0
+    assert told.stdout.startswith("Exact: ")
+    assert f"Note: {len(twice)} ids on orders were seen in two partitions" in told.stdout
+
+
 def _page_with_one_more(value: bytes) -> bytes:
     page = decode_page(value)
     low = page.cells().copy()
@@ -155,7 +216,8 @@ async def test_a_fault_in_a_page_on_kafka_is_found(settings: Settings) -> None:
     assert (difference["measure"], difference["method"]) == ("paid_minor", "alipay")
     told = await run(settings, "audit")
     assert told.return_value == 1
-    assert told.stdout.startswith("NOT exact: 1 differences")
+    assert "NOT exact: 1 differences" in told.stdout
+    assert "partition 0 is held (ledger_unreadable)" in told.stdout, "its digest tells it, too"
     assert "paid_minor" in told.stdout
     assert "at 2019-11-10T16:00:00Z method=alipay currency=USD" in told.stdout
 
@@ -186,15 +248,17 @@ async def test_a_rejected_record_too_many_on_kafka_is_found(settings: Settings) 
     assert (difference["measure"], difference["offset"], difference["ledger"]) == ("rejected_records", 44, 2)
 
 
-async def test_a_log_deleted_below_the_ledgers_beginning_cannot_be_audited(settings: Settings) -> None:
-    """No answer is given where there is none, and it is said why."""
+async def test_a_log_that_has_lost_its_beginning_is_audited_from_there_on(settings: Settings) -> None:
+    """It is said from where on, and what is wrong in what is left is found."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     await admin.start()
     await admin.delete_records({TopicPartition(f"{settings.prefix}orders", 1): RecordsToDelete(before_offset=3)})
     await admin.close()
-    result = await run(settings, "audit")
-    assert isinstance(result.exception, UnreachableError)
-    assert "orders[1] begins at offset 3, the ledger at 0" in str(result.exception)
+    status, document = await audit(settings)
+    assert (status, document["exact"], document["records"]) == (0, True, RECORDS - 3)
+    assert document["from"]["orders"] == {"0": 0, "1": 3}
+    await rewrite(settings, PAGE_KEY, _page_with_one_more)
+    assert (await audit(settings))[0] == 1
 
 
 async def test_nothing_committed_cannot_be_audited(kafka: str, prefix: str) -> None:
@@ -220,6 +284,30 @@ async def test_rejected_records_are_listed_with_reason_and_source(settings: Sett
     assert "not_utf8: byte 0 is not UTF-8" in line
     assert line.endswith(r"\xff")
     assert "payments" not in listed.stdout
+
+
+async def test_what_is_committed_is_there_as_soon_as_its_commit_is_told(kafka: str, prefix: str) -> None:
+    """A transaction that is open when somebody asks is waited for; one that stays open is named."""
+    settings = Settings(broker=kafka, prefix=prefix)
+    await create_topics(settings, PARTITIONS)
+    name = prefix + rejected_topic("orders")
+    place = TopicPartition(name, 1)
+    consumer = await clients.start_consumer(settings)
+    async with AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{prefix}open") as producer:
+        await producer.begin_transaction()
+        sent = await producer.send_and_wait(name, b"{", headers=[("reason", b"not_json")], partition=1)
+        with patch.object(set_aside, "OPEN_SECONDS", 0.0):
+            assert await set_aside.settled_ends(consumer, settings, [place]) == (
+                {place: sent.offset},
+                [f"{name}[1]@{sent.offset}"],
+            )
+            result = await run(settings, "rejected", "--json")
+            assert json.loads(result.stdout)["count"] == 0
+        waiting = asyncio.create_task(set_aside.settled_ends(consumer, settings, [place]))
+        await producer.commit_transaction()
+        ends, open_places = await waiting
+    await clients.stop(consumer)
+    assert (ends[place] > sent.offset, open_places) == (True, [])
 
 
 async def test_followed_rejected_records_come_one_document_per_line(settings: Settings) -> None:

@@ -9,11 +9,11 @@ from unittest.mock import ANY
 
 import pytest
 
+from streams.broker.embedded import EmbeddedKafka, any_free_port
 from streams.cli.check import check_festivals
 from streams.cli.main import run
 from streams.errors import UnreachableError
 from streams.festivals import load_festivals
-from streams.kafka.embedded import EmbeddedKafka, any_free_port
 from tests.conftest import skip
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dic
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert document["ready"] == (status == 0)
     told: dict[str, list[str]] = {}
-    for finding in document["findings"]:
-        if finding["verdict"] != "ok":
-            told.setdefault(finding["subject"], []).append(finding["text"])
+    for found in document["checks"]:
+        if not found["ok"] or found["mend"] is not None:
+            told.setdefault(found["name"], []).append(f"{found['detail']}: {found['mend']}")
+    assert document["ready"] == all(found["ok"] for found in document["checks"])
     return status, told
 
 
@@ -85,10 +86,10 @@ def test_the_festival_of_the_night_is_the_one_that_runs_or_comes_next(folder: Pa
     festivals = load_festivals(folder)
     start_ms = festivals["next"].start_ms
     assert check_festivals(festivals, None, start_ms - 1)[1].subject == "festival next"
-    assert "none is to come" in check_festivals(festivals, None, festivals["next"].end_ms)[1].text
-    assert "is over" in check_festivals(festivals, "next", festivals["next"].end_ms)[2].text
-    assert "more than a year away" in check_festivals(festivals, "next", 0)[2].text
-    assert "not known" in check_festivals(festivals, "other", 0)[1].text
+    assert "none is to come" in check_festivals(festivals, None, festivals["next"].end_ms)[1].text()
+    assert "is over" in check_festivals(festivals, "next", festivals["next"].end_ms)[2].text()
+    assert "more than a year away" in check_festivals(festivals, "next", 0)[2].text()
+    assert "not known" in check_festivals(festivals, "other", 0)[1].text()
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +155,21 @@ def test_a_rehearsal_whose_workers_could_not_count_is_not_begun(
     told = capsys.readouterr().err
     assert "not allowed: Write, Describe on transactional-id x-rehearsal." in told
     assert "names that begin with x-rehearsal.:" in told
+
+
+@pytest.mark.kafka
+def test_boards_that_publish_need_their_topic(
+    kafka: str, prefix: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = ["--broker", kafka, "--prefix", prefix, "--festivals", str(folder)]
+    assert run(["topics", *place, "--partitions", "1"]) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("FESTIVAL_PUBLISH", "yes")
+    status, told = check(capsys, *place)
+    assert status == 1
+    topic, command = f"{prefix}festival.totals", f"festival topics --broker {kafka} --prefix {prefix}"
+    assert told["publishing"] == [f"{topic} is missing: with FESTIVAL_PUBLISH=yes: {command}"]
+    assert run(["topics", *place]) == 0
+    capsys.readouterr()
+    status, told = check(capsys, *place)
+    assert (status, told.get("publishing")) == (0, None)

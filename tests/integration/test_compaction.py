@@ -10,13 +10,13 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from streams.domain.pages import cursor_key, decode_cursor
-from streams.kafka import follower as follower_module
-from streams.kafka.follower import LedgerFollower, read_committed_ledger
-from streams.kafka.log_reader import LogReader
-from streams.kafka.restore import read_back
-from streams.kafka.store import KafkaLedgerStore
-from streams.kafka.topics import LEDGER, SEEN
-from tests.contract.test_ledger_store import checkpoint, page_key
+from streams.engine.topic_names import LEDGER, SEEN
+from streams.kafka.client.log_reader import LogReader
+from streams.kafka.ledger import follower as follower_module
+from streams.kafka.ledger.follower import LedgerFollower, read_committed_ledger
+from streams.kafka.ledger.restore import read_back
+from streams.kafka.ledger.store import KafkaLedgerStore
+from tests.contract.test_ledger_store import checkpoint, page_key, sequence_of
 from tests.integration.test_topics import alter
 
 if TYPE_CHECKING:
@@ -69,22 +69,24 @@ async def offsets_left(settings: Settings) -> list[int]:
 async def test_a_restore_and_a_reader_find_all_that_was_ever_written_in_a_compacted_log(
     settings: Settings, owner: PartitionStore
 ) -> None:
-    await owner.commit(checkpoint(1, pages={"once": b"1"}, seen={"1": b"12345678", "2": b"23456789"}))
+    await owner.commit(checkpoint(1, pages={"once": b"1"}, seen={1: b"12345678", 2: b"23456789"}))
     number, left = 1, [0]
     async with asyncio.timeout(PATIENCE_SECONDS):
         while len(left) >= number:  # written were twice as many
             for _ in range(10):
                 number += 1
-                seen = {"2": None, "3": b"34567890"} if number == 2 else {}
+                seen: dict[int, bytes | None] = {2: None, 3: b"34567890"} if number == 2 else {}
                 await owner.commit(checkpoint(number, pages={f"p{number % 7}": b"%d" % number}, seen=seen))
             await asyncio.sleep(0.2)
             left = await offsets_left(settings)
     await owner.close()
-    restored = (await read_back(settings, 0, "g1")).restored
+    written = (await read_back(settings, 0, "g1")).written
     newest = {page_key(f"p{n % 7}"): b"%d" % n for n in range(number - 6, number + 1)}
-    cursor = {cursor_key("g1"): checkpoint(number).cursor[1]}
-    assert restored.pages == {page_key("once"): b"1"} | newest | cursor
-    assert restored.seen == {b'["g1","seen",1]': b"12345678", b'["g1","seen",3]': b"34567890"}
+    cursor = written.ledger[cursor_key("g1")]
+    assert sequence_of(cursor) == number
+    assert written.ledger == {page_key("once"): b"1"} | newest | {cursor_key("g1"): cursor}
+    left_over = {1: b"12345678", 3: b"34567890"}
+    assert written.seen == {b'["g1","seen","orders",%d,1,0]' % minute: hashes for minute, hashes in left_over.items()}
     shown = await read_committed_ledger(settings)
     assert {key: value for (_, key), value in shown.changed_pages.items()} == {page_key("once"): b"1"} | newest
 

@@ -16,10 +16,10 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from streams.broker import address
+from streams.broker.embedded import BrokerFailedError, EmbeddedKafka, any_free_port
 from streams.errors import UsageError
-from streams.kafka import address
-from streams.kafka.embedded import BrokerFailedError, EmbeddedKafka, any_free_port
-from streams.kafka.topics import check_topics, create_topics
+from streams.kafka.cluster.topics import check_topics, create_topics
 from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ async def first_value(settings: Settings) -> bytes | None:
 
 
 def test_an_id_that_begins_with_a_minus_is_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.kafka.embedded.uuid.uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))
+    monkeypatch.setattr("streams.broker.embedded.uuid.uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))
     with EmbeddedKafka(tmp_path, port=any_free_port()):
         assert "cluster.id=-A" in (tmp_path / "logs" / "meta.properties").read_text("utf-8")
 
@@ -108,7 +108,7 @@ def test_a_broker_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> 
 STARTER = """
 import sys, time
 from pathlib import Path
-from streams.kafka.embedded import EmbeddedKafka, any_free_port
+from streams.broker.embedded import EmbeddedKafka, any_free_port
 broker = EmbeddedKafka(Path(sys.argv[1]), port=any_free_port())
 broker.start()
 print(broker.pid, flush=True)

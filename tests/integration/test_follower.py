@@ -11,20 +11,19 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
-from streams.domain.pages import cursor_key
+from streams.broker.embedded import EmbeddedKafka, any_free_port
 from streams.engine.checkpoint import FencedError, OutcomeUnknownError
 from streams.engine.clock import SystemClock
+from streams.engine.judgement import LogRange
 from streams.engine.steps import Step, crash_at
 from streams.errors import UnreachableError
-from streams.kafka import follower as follower_module
-from streams.kafka.embedded import EmbeddedKafka, any_free_port
-from streams.kafka.follower import LedgerFollower, read_committed_ledger
-from streams.kafka.log_reader import source_end_offsets
-from streams.kafka.recount import Recount
-from streams.kafka.store import KafkaLedgerStore
-from streams.kafka.topics import create_topics
+from streams.kafka.cluster.topics import create_topics
+from streams.kafka.ledger import follower as follower_module
+from streams.kafka.ledger.follower import LedgerFollower, read_committed_ledger
+from streams.kafka.ledger.recount import Recount
+from streams.kafka.ledger.store import KafkaLedgerStore
 from streams.settings import Settings
-from tests.contract.test_ledger_store import checkpoint, cursor_of, page_key
+from tests.contract.test_ledger_store import checkpoint, page, page_key, plain, sequence_of
 from tests.integration.ledgers import PARTITIONS, count, orders, pages, positions, send, source_ends
 from tests.unit.domain import samples
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from streams.kafka.ledger_view import FollowerDelta
+    from streams.engine.ledger_view import FollowerDelta
 
 pytestmark = pytest.mark.kafka
 
@@ -70,7 +69,7 @@ async def next_delta(follower: LedgerFollower, seconds: float = 20) -> FollowerD
 async def until(follower: LedgerFollower, number: int) -> FollowerDelta:
     """Return all that is handed over up to checkpoint `number` of partition 0: readers see it a moment after it."""
     merged = await next_delta(follower)
-    while merged.cursors.get(0) != cursor_of(number):
+    while 0 not in merged.cursors or sequence_of(merged.cursors[0]) != number:
         delta = await next_delta(follower)
         assert not delta.reset
         merged.changed_pages.update(delta.changed_pages)
@@ -90,7 +89,7 @@ async def test_the_first_hand_over_holds_all_that_was_committed_and_later_ones_w
     first = await until(follower, 29)
     assert (first.generation, first.partitions, first.reset) == ("g1", PARTITIONS, True)
     assert first.changed_pages == {(0, page_key(f"p{n % 7}")): b"%d" % n for n in range(23, 30)}
-    assert first.cursors == {0: cursor_of(29)}
+    assert {partition: sequence_of(cursor) for partition, cursor in first.cursors.items()} == {0: 29}
     await owner.commit(checkpoint(30, pages={"p1": b"new"}))
     second = await next_delta(follower)
     assert (second.reset, second.changed_pages) == (False, {(0, page_key("p1")): b"new"})
@@ -142,11 +141,11 @@ async def test_a_recount_is_not_shown_before_it_is_current_and_then_at_once_and_
     assert follower.generations.previous == "g1"
 
 
-async def test_the_end_offsets_of_sources_leave_out_what_is_not_committed(
+async def test_a_survey_tells_what_is_readable_and_what_lies_behind_an_open_transaction(
     settings: Settings, follower: LedgerFollower
 ) -> None:
     with pytest.raises(KafkaConnectionError, match="not connected"):
-        await follower.source_end_offsets(["orders"])
+        await follower.survey(["orders"], {})
     follower.start()
     await follower.wait_until_ready()
     await send(settings, orders(0, 7))
@@ -154,9 +153,18 @@ async def test_the_end_offsets_of_sources_leave_out_what_is_not_committed(
     await producer.start()
     await producer.begin_transaction()
     await producer.send_and_wait(f"{settings.prefix}orders", b"{}", partition=1)
-    expected = {"orders": {0: 4, 1: 3}, "payments": {0: 0, 1: 0}}
-    assert await follower.source_end_offsets(["orders", "payments"]) == expected
-    assert await source_end_offsets(settings, ["orders", "payments"], PARTITIONS) == expected
+    nothing = LogRange(0, 0, 0)
+    found = await follower.survey(["orders", "payments", "none"], {})
+    assert (found.counts, found.ledger_partitions) == (
+        {"orders": PARTITIONS, "payments": PARTITIONS, "none": 0},
+        PARTITIONS,
+    )
+    assert found.ranges == {
+        ("orders", 0): LogRange(0, 4, 4),
+        ("orders", 1): LogRange(0, 3, 4),
+        ("payments", 0): nothing,
+        ("payments", 1): nothing,
+    }
     await producer.abort_transaction()
     await producer.stop()
 
@@ -195,7 +203,7 @@ async def test_a_restore_waits_for_a_transaction_of_another_generation_that_hide
     done, _ = await asyncio.wait([restoring], timeout=0.5)
     assert not done
     await beside.abort_transaction()
-    assert (await restoring).pages[page_key("a")] == b"behind the open transaction"
+    assert (await restoring).pages[page("a")] == b"behind the open transaction"
     await beside.stop()
     await successor.close()
 
@@ -226,9 +234,9 @@ async def test_ledger_and_follower_come_through_a_killed_broker(tmp_path: Path) 
         stack.push_async_callback(successor.close)
         restored = await successor.restore()
         # Told to be committed it is; not told, it is committed whole or not at all.
-        number = 2 if restored.pages[page_key("a")] == b"2" else 1
-        assert restored.pages[cursor_key("g1")] == cursor_of(number)
+        number = 2 if restored.pages[page("a")] == b"2" else 1
+        assert plain(restored).cursor == checkpoint(number).cursor
         assert number == 2 or outcome is not None
         await successor.commit(checkpoint(3, pages={"a": b"3"}))
         assert (await until(follower, 3)).changed_pages == {(0, page_key("a")): b"3"}
-        assert await follower.source_end_offsets(["orders"]) == {"orders": dict.fromkeys(range(PARTITIONS), 0)}
+        assert (await follower.survey(["orders"], {})).ranges["orders", 0] == (0, 0, 0)

@@ -19,15 +19,16 @@ from streams.cli.main import run as command
 from streams.engine.clock import SystemClock
 from streams.errors import UnreachableError, UsageError
 from streams.festivals import load_festivals
-from streams.kafka.log_reader import LogReader
-from streams.kafka.topics import create_topics
-from streams.kafka.transaction import Transaction
-from streams.replay.imports import run
-from streams.replay.imports.files import look_at
-from streams.replay.imports.mapping import NO_MAPPING
-from streams.replay.imports.partitioning import partitions_of
-from streams.replay.imports.store import ImportStore
-from streams.replay.imports.tables import open_table
+from streams.imports import file_import
+from streams.imports.file_import import FileImport, Listener, conversion_of, import_file
+from streams.imports.files import look_at
+from streams.imports.mapping import NO_MAPPING
+from streams.imports.part_writer import PartWriter
+from streams.imports.partitioning import partitions_of
+from streams.imports.tables import open_table
+from streams.kafka.client.log_reader import LogReader
+from streams.kafka.client.transaction import Transaction
+from streams.kafka.cluster.topics import create_topics
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,10 +65,12 @@ def good(rows: int) -> list[int]:
     return [number for number in range(1, rows + 1) if number % 1000]
 
 
-async def _read(settings: Settings, *, is_committed_only: bool) -> list[tuple[int, bytes | None, dict[str, Any]]]:
+async def _read(
+    settings: Settings, *, is_committed_only: bool, topic: str = "orders"
+) -> list[tuple[int, bytes | None, dict[str, Any]]]:
     reader = await LogReader.open(settings, is_committed_only=is_committed_only)
     try:
-        places = [TopicPartition("orders", partition) for partition in range(PARTITIONS)]
+        places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
         ends = await reader.end_offsets(places)
         await reader.assign_from_beginning(places)
         found = []
@@ -85,13 +88,13 @@ def sent(settings: Settings) -> list[int]:
     return sorted(event["amount_minor"] for _, _, event in asyncio.run(_read(settings, is_committed_only=True)))
 
 
-def wanted(path: Path, *, is_again: bool = False) -> run.FileImport:
-    return run.FileImport(look_at(path), NO_MAPPING, FESTIVALS, is_again)
+def wanted(path: Path, *, is_again: bool = False) -> FileImport:
+    return FileImport(look_at(path), NO_MAPPING, FESTIVALS, is_again)
 
 
-def imported(path: Path, settings: Settings, listener: run.Listener | None = None, *, again: bool = False) -> Any:  # noqa: ANN401
+def imported(path: Path, settings: Settings, listener: Listener | None = None, *, again: bool = False) -> Any:  # noqa: ANN401
     found = wanted(path, is_again=again)
-    return asyncio.run(run.import_file(found, settings, PARTITIONS, SystemClock(), listener or run.Listener()))
+    return asyncio.run(import_file(found, settings, PARTITIONS, SystemClock(), listener or Listener()))
 
 
 async def _killed_and_started_again(settings: Settings, path: Path, kills: int, seed: int) -> int:
@@ -148,7 +151,7 @@ def test_killed_at_random_points_and_started_again_each_row_is_there_once(
 def test_a_crash_on_either_side_of_the_commit_loses_and_doubles_nothing(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool
 ) -> None:
-    monkeypatch.setattr(run, "PART_ROWS", 100)
+    monkeypatch.setattr(file_import, "PART_ROWS", 100)
     path = write(tmp_path / "orders.csv", 950)
     commit = Transaction.commit
     counts = Counter[str]()
@@ -171,17 +174,17 @@ def test_a_crash_on_either_side_of_the_commit_loses_and_doubles_nothing(
     assert sent(settings) == good(950)
 
 
-def test_of_two_that_import_one_file_the_later_one_goes_on_and_the_earlier_one_is_told(
+def test_two_import_one_file_and_the_later_one_goes_on_and_the_earlier_one_is_told(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "PART_ROWS", 100)
+    monkeypatch.setattr(file_import, "PART_ROWS", 100)
     path = write(tmp_path / "orders.csv", 900)
 
     async def both() -> None:
-        first = await ImportStore.open(settings, wanted(path).key, PARTITIONS)
-        done = await run.import_file(wanted(path), settings, PARTITIONS, SystemClock(), run.Listener())
+        first = await PartWriter.open(settings, wanted(path).key, PARTITIONS, "orders")
+        done = await import_file(wanted(path), settings, PARTITIONS, SystemClock(), Listener())
         assert done.progress.is_done
-        conversion = run.conversion_of(wanted(path), 1)
+        conversion = conversion_of(wanted(path), 1)
         rows = list(open_table(path, NO_MAPPING).rows(conversion.columns, 0))[:100]
         part = conversion.convert(rows, SystemClock().now_ms())
         with pytest.raises(UsageError, match="another process"):
@@ -195,10 +198,10 @@ def test_of_two_that_import_one_file_the_later_one_goes_on_and_the_earlier_one_i
 def test_an_interrupted_import_is_resumed_and_again_begins_a_new_run(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "PART_ROWS", 100)
+    monkeypatch.setattr(file_import, "PART_ROWS", 100)
     path = write(tmp_path / "orders.csv", 300)
 
-    class Interrupted(run.Listener):
+    class Interrupted(Listener):
         rows = 0
 
         def advances(self, rows: int) -> None:
@@ -220,7 +223,7 @@ def test_an_interrupted_import_is_resumed_and_again_begins_a_new_run(
     for partition, key, event in events:
         assert key is not None
         assert key == event["order_id"].encode()
-        assert partitions_of([key], PARTITIONS) == [partition]
+        assert partitions_of([key], PARTITIONS).tolist() == [partition]
 
 
 def test_all_formats_give_the_same_orders_and_other_mappings_are_noticed(
@@ -248,16 +251,65 @@ def test_all_formats_give_the_same_orders_and_other_mappings_are_noticed(
 def test_a_file_that_changes_meanwhile_is_not_gone_on_with(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "PART_ROWS", 100)
+    monkeypatch.setattr(file_import, "PART_ROWS", 100)
     path = write(tmp_path / "orders.csv", 300)
 
-    class Writes(run.Listener):
+    class Writes(Listener):
         def advances(self, rows: int) -> None:
             write(path, 300 + rows)
 
     with pytest.raises(UsageError, match="has changed while it was read"):
         imported(path, settings, Writes())
     assert sent(settings) == good(100)
+
+
+def test_a_resumed_import_knows_the_ids_of_the_rows_before(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_import, "PART_ROWS", 100)
+    path = tmp_path / "orders.csv"
+    lines = [f"{row(number)},e{number % 250}" for number in range(1, 301)]
+    path.write_text("\n".join([f"{COLUMNS},event_id", *lines]), encoding="utf-8")
+
+    class Interrupted(Listener):
+        def is_stopped(self) -> bool:
+            return bool(self.rows)
+
+        def advances(self, rows: int) -> None:
+            self.rows = rows
+
+        rows = 0
+
+    states = [imported(path, settings, Interrupted()).state for _ in range(3)]
+    done = imported(path, settings)
+    assert (states, done.state) == (["interrupted"] * 3, "resumed")
+    assert (done.progress.sent, done.progress.bad) == (250, {"duplicate": 50})
+    assert [bad.row for bad in done.bad_rows] == list(range(251, 301))
+    assert sent(settings) == list(range(1, 251))
+    assert done.progress.lines == {"header": 1, "rows": 300}
+
+
+def test_two_mappings_of_one_file_are_two_imports_and_expect_each_other(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "orders.csv", 50)
+    maps = {}
+    for to, more in (("orders", ""), ("payments", 'method = { constant = "card" }')):
+        maps[to] = tmp_path / f"{to}.toml"
+        fields = [f'{name} = "{name}"' for name in COLUMNS.split(",")]
+        maps[to].write_text("\n".join([f'to = "{to}"', "[fields]", *fields, more]), encoding="utf-8")
+    both = [part for mapping in maps.values() for part in ("--map", str(mapping))]
+    for state in ("imported", "done before"):
+        assert command(["import", *both, str(path)]) == 0
+        told = capsys.readouterr().out
+        assert told.count(f": {state}: 50 rows: 50 sent") == 2
+        assert "another mapping" not in told
+    assert sent(settings) == good(50)
+    payments = asyncio.run(_read(settings, is_committed_only=True, topic="payments"))
+    assert {(event["type"], event["payment_id"] == event["event_id"]) for *_, event in payments} == {
+        ("payment_captured", True)
+    }
+    assert sorted(event["amount_minor"] for *_, event in payments) == good(50)
 
 
 def test_without_kafka_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,17 +12,18 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import CorruptRecordException, KafkaConnectionError, TransactionalIdAuthorizationFailed
 from aiokafka.structs import TopicPartition
 
+from streams.broker.embedded import any_free_port
 from streams.engine.checkpoint import FencedError, OutcomeUnknownError, UnreadableError
+from streams.engine.generations import Generations
 from streams.engine.steps import Step
+from streams.engine.topic_names import LEDGER
 from streams.errors import UsageError
-from streams.kafka import clients, log_reader
-from streams.kafka.embedded import any_free_port
-from streams.kafka.generations import Generations, GenerationWatch
-from streams.kafka.log_reader import LogReader
-from streams.kafka.store import KafkaLedgerStore
-from streams.kafka.topics import LEDGER
+from streams.kafka.client import clients, raw_consumer
+from streams.kafka.client.log_reader import LogReader
+from streams.kafka.ledger.generations import GenerationWatch
+from streams.kafka.ledger.store import KafkaLedgerStore
 from streams.settings import Settings
-from tests.contract.test_ledger_store import bad_record, checkpoint, page_key
+from tests.contract.test_ledger_store import bad_record, checkpoint, page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,11 +46,11 @@ async def test_damaged_bytes_make_a_partition_unreadable_after_a_few_attempts(
     monkeypatch.setattr(clients, "RETRY_SECONDS", 0.01)
     attempts = []
 
-    def damaged(*arguments: object) -> None:
+    def damaged(*arguments: object, **_: object) -> None:
         attempts.append(arguments)
         raise ValueError("lz4 frame")
 
-    monkeypatch.setattr(log_reader, "unpack", damaged)
+    monkeypatch.setattr(raw_consumer, "unpack", damaged)
     with pytest.raises(UnreadableError, match=r"partition 0.*lz4 frame"):
         await owner.restore()
     assert len(attempts) == 3
@@ -75,7 +76,7 @@ async def test_a_restore_reads_on_after_an_error_that_passes(
         return await healthy(self, partitions)
 
     monkeypatch.setattr(LogReader, "end_offsets", shaky)
-    assert (await owner.restore()).pages[page_key("a")] == b"1"
+    assert (await owner.restore()).pages[page("a")] == b"1"
     assert not failures
     await owner.close()
 
@@ -115,7 +116,7 @@ async def test_a_failed_batch_fails_the_commit_and_nothing_of_it_is_there(store:
         await owner.commit(checkpoint(2, pages={"a": b"2"}, rejected=[bad_record(1, value=too_large)]))
     await owner.close()
     successor = await store.fence(0, "g1")
-    assert (await successor.restore()).pages[page_key("a")] == b"1"
+    assert (await successor.restore()).pages[page("a")] == b"1"
     await successor.close()
 
 

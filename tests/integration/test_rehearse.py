@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from streams.kafka.topics import create_topics, open_admin
+from streams.cli.main import run
+from streams.kafka.cluster.topics import create_topics, open_admin
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,3 +88,25 @@ def test_ctrl_c_takes_everything_down(kafka: str, prefix: str) -> None:
             assert topics(settings) == set()
         finally:
             rehearsal.kill()
+
+
+def test_what_a_killed_one_left_is_named_and_removed(
+    kafka: str, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(broker=kafka, prefix=prefix)
+    name = f"{prefix}rehearsal.20261126T200000."
+    asyncio.run(create_topics(settings, 1))
+    before = topics(settings)
+    asyncio.run(create_topics(Settings(broker=kafka, prefix=name), 1))
+    place = ["--broker", kafka, "--prefix", prefix]
+    assert run(["check", *place]) == 0, "a note"
+    told = capsys.readouterr().out
+    assert f"{len(before)} topics begin with {name}" in told
+    mended = told.partition("Mend it with: festival rehearse ")[2].splitlines()[0]
+    mended = f"rehearse {mended}"
+    assert run(["rehearse", *place, "--festival", "no-such-one"]) == 2
+    assert mended in capsys.readouterr().err, "the next one names it too"
+    assert run(mended.split()) == 0
+    assert topics(settings) == before
+    assert run(mended.split()) == 2
+    assert "there is none" in capsys.readouterr().err

@@ -14,25 +14,25 @@ import pytest
 from aiokafka.structs import TopicPartition
 from click.testing import CliRunner
 
+from streams.broker.embedded import EmbeddedKafka, any_free_port
 from streams.cli.main import festival as commands
 from streams.engine.clock import SystemClock
 from streams.errors import UnreachableError
 from streams.festivals import load_festivals
-from streams.kafka.embedded import EmbeddedKafka, any_free_port
-from streams.kafka.log_reader import LogReader
-from streams.kafka.topics import create_topics
+from streams.kafka.client.log_reader import LogReader
+from streams.kafka.cluster.topics import create_topics
 from streams.replay.load import Load, festival_load
 from streams.replay.processes import replay
 from streams.replay.sender import Sending
-from streams.replay.tally import compare, merge_tallies
 from streams.settings import Settings
+from streams.truth.tally import compare, merge_tallies
 from tests.unit.replay.memory import Log
 from tests.unit.replay.test_tally_and_ledger import documents
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.replay.tally import Tally
+    from streams.truth.tally import Tally
 
 pytestmark = pytest.mark.kafka
 PARTITIONS = 3

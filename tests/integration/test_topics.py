@@ -12,12 +12,14 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from streams.broker.embedded import any_free_port
 from streams.cli.main import run
 from streams.configuration import DAY_MS
+from streams.engine.topic_names import IMPORTS, SOURCES, rejected_topic
 from streams.errors import UnreachableError
-from streams.kafka import topics
-from streams.kafka.embedded import any_free_port
-from streams.kafka.topics import SOURCES, TopicsError, check_topics, create_topics, rejected_topic
+from streams.kafka.cluster import topics
+from streams.kafka.cluster.topic_settings import specs_of
+from streams.kafka.cluster.topics import TopicsError, check_topics, create_topics
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 async def alter(settings: Settings, topic: str, configs: Mapping[str, str]) -> None:
     """Change some settings of a topic; the request replaces them all, so those it was created with go along."""
     name = settings.prefix + topic
-    created_with = next(spec.created_with for spec in topics._specs(settings) if spec.name == name)
+    created_with = next(spec.created_with for spec in specs_of(settings) if spec.name == name)
     wanted = {**created_with, **configs}
     async with admin(settings) as client:
         await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=wanted)])
@@ -75,7 +77,9 @@ async def create_by_hand(settings: Settings, topic: str, partitions: int) -> Non
 async def test_all_topics_are_created_and_a_second_run_creates_nothing(settings: Settings) -> None:
     first = await create_topics(settings, 3)
     assert first.partitions == 3
-    assert len(first.created) == len(first.topics) == 11
+    assert len(first.created) == len(first.topics) == 14
+    assert {first.counts[name] for name in first.topics} == {1, 3}
+    assert first.counts[f"{settings.prefix}festival.audits"] == 1
     assert all(name.startswith(settings.prefix) for name in first.topics)
     second = await create_topics(settings)
     assert (second.partitions, second.created, second.topics) == (3, (), first.topics)
@@ -171,8 +175,8 @@ async def test_a_broker_nobody_reaches_is_told_as_such() -> None:
 
 async def test_only_an_import_asks_for_the_topic_of_imports(settings: Settings) -> None:
     await create_topics(settings, 2)
-    assert await check_topics(settings, with_imports=True) == 2
+    assert await check_topics(settings, also=(IMPORTS,)) == 2
     await delete(settings, "festival.imports")
     assert await check_topics(settings) == 2
     with pytest.raises(TopicsError, match=r"missing: \S*festival\.imports"):
-        await check_topics(settings, with_imports=True)
+        await check_topics(settings, also=(IMPORTS,))

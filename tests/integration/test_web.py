@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,14 +18,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.app import declare
-from streams.kafka.topics import create_topics
+from streams.kafka.cluster.topics import create_topics
 from streams.settings import Settings
 from streams.web.ports import listen, url_of
 from tests.integration.ledgers import PARTITIONS, count, orders, send
+from tests.integration.worker_processes import WorkerProcess, ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from prometheus_client.metrics_core import Metric
 
 pytestmark = pytest.mark.kafka
 SECONDS = 30
@@ -69,10 +73,19 @@ def read(url: str) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
-def scraped_orders(url: str) -> dict[str, float]:
+def scraped(url: str) -> dict[str, Metric]:
     with urllib.request.urlopen(f"{url}metrics", timeout=SECONDS) as answer:  # noqa: S310 - our own server
-        families = {family.name: family for family in text_string_to_metric_families(answer.read().decode())}
-    return {sample.labels["festival"]: sample.value for sample in families["festival_orders"].samples}
+        return {family.name: family for family in text_string_to_metric_families(answer.read().decode())}
+
+
+def scraped_orders(url: str) -> dict[str, float]:
+    return {sample.labels["festival"]: sample.value for sample in scraped(url)["festival_orders"].samples}
+
+
+def served_at(worker: WorkerProcess) -> str:
+    found = re.search(r"http://[\d.]+:\d+/", worker.log())
+    assert found is not None, worker.log()
+    return found[0]
 
 
 def eventually(read_now: Callable[[], Any], is_wanted: Callable[[Any], bool]) -> Any:  # noqa: ANN401
@@ -91,7 +104,7 @@ async def test_a_board_follows_what_is_committed_and_totals_say_the_same(setting
         await send(settings, orders(0, 1_000))
         counting = await count(settings, declarations)
         await counting.close()
-        _, totals = eventually(lambda: read(f"{url}api/totals"), lambda found: found[1]["orders"] == 1_000)
+        _, totals = eventually(lambda: read(f"{url}api/totals"), lambda found: found[1].get("orders") == 1_000)
         assert (totals["complete"], totals["money"]["CNY"]["gross"]) == (True, sum(range(1_000)))
         eventually(lambda: read(f"{url}api/totals"), lambda found: found[1]["lag_records"] == 0)
         assert read(f"{url}readyz")[0] == 200
@@ -111,12 +124,32 @@ async def test_a_board_follows_what_is_committed_and_totals_say_the_same(setting
         assert sum(series["values"]) == 1_005
 
 
+async def test_a_worker_that_shows_nothing_counts_and_leaves_the_totals_to_boards(settings: Settings) -> None:
+    await create_topics(settings, PARTITIONS)
+    worker = WorkerProcess(settings, "quiet", {"FESTIVAL_SHOW": "no"})
+    with ended(worker), board(settings) as url:
+        worker.start()
+        await send(settings, orders(0, 1_000))
+        eventually(lambda: read(f"{url}api/totals"), lambda found: found[1].get("orders") == 1_000)
+        own = served_at(worker)
+        assert read(f"{own}readyz")[0] == 200
+        for path in ("", "api/totals", "api/stream"):
+            status, answer = read(f"{own}{path}")
+            assert status == 503
+            assert "ask a board" in answer["error"]
+        counted = [s for s in scraped(own)["streams_events"].samples if s.labels["outcome"] == "counted"]
+        assert sum(sample.value for sample in counted) == 1_000
+        assert not [name for name in scraped(own) if name.startswith("festival_")]
+        assert eventually(lambda: scraped(own)["streams_kafka_contact_timestamp_seconds"].samples, bool)
+
+
 def test_before_the_topics_exist_a_board_is_live_but_not_ready_and_totals_exit_3(settings: Settings) -> None:
     with board(settings) as url:
         assert read(f"{url}livez")[0] == 200
         status, answer = read(f"{url}readyz")
         assert (status, answer["ready"]) == (503, False)
-        assert read(f"{url}api/totals")[1]["complete"] is False
+        status, answer = read(f"{url}api/totals")
+        assert (status, answer["loaded"]) == (503, False)
     missing = festival(settings, "totals")
     assert missing.returncode == 3
     assert "create it with `festival topics`" in missing.stderr

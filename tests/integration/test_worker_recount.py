@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streams.domain.pages import decode_cursor
-from streams.kafka.follower import read_committed_ledger
+from streams.kafka.ledger.follower import read_committed_ledger
 from tests.integration import worker_processes as w
 from tests.integration.ledgers import pages, rejected_offsets
 

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from streams.kafka.topics import create_topics
+from streams.kafka.cluster.topics import create_topics
 from tests.integration import worker_processes as w
 
 if TYPE_CHECKING:
@@ -58,10 +58,11 @@ async def test_two_workers_of_one_name_are_refused(kafka: str, prefix: str, tmp_
         assert first.stop() == 0
 
 
-async def test_a_broker_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+@pytest.mark.long
+async def test_a_broker_that_is_not_there_is_waited_for_a_minute_and_then_told(tmp_path: Path) -> None:
     """Exit 3, with a sentence and no stack trace."""
     command = [sys.executable, "-m", "streams.cli", "worker", "--broker", "127.0.0.1:1", "--data", str(tmp_path)]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == UNREACHABLE
     assert "Traceback" not in done.stderr
     assert "127.0.0.1:1" in done.stderr
@@ -91,7 +92,7 @@ async def test_a_worker_under_other_declarations_is_refused(kafka: str, prefix: 
             other.start()
             await w.eventually("refused", other.has_ended)
             assert other.process.returncode == REFUSED
-            assert "dedup_horizon_minutes" in other.log()
+            assert "FESTIVAL_DEDUP_HORIZON_MINUTES: the ledger has 10, here is 11" in other.log()
             assert "festival recount" in other.log()
 
 
@@ -123,7 +124,7 @@ async def test_records_deleted_before_they_were_counted_hold_their_partition(
 async def test_a_topic_made_again_holds_its_partitions_and_ends_a_worker_that_has_no_others(
     kafka: str, prefix: str, tmp_path: Path
 ) -> None:
-    """Every position lies beyond the new log's end, or below it are records never counted: exit 3."""
+    """Whether the new log ends before the position or behind it: exit 3."""
     settings = await w.prepare(kafka, prefix, tmp_path)
     worker = w.WorkerProcess(settings, "one")
     with w.ended(worker):
@@ -142,8 +143,7 @@ async def test_a_topic_made_again_holds_its_partitions_and_ends_a_worker_that_ha
         worker.start()
         await w.eventually("ended", worker.has_ended)
         assert worker.process.returncode == UNREACHABLE
-        assert worker.log().count("reason=beyond_end") == w.PARTITIONS - 1
-        assert worker.log().count("reason=log_replaced") == 1, "offsets alone do not tell, the new log is longer"
+        assert worker.log().count("reason=log_replaced") == w.PARTITIONS
 
 
 async def test_aborted_transactions_of_producers_are_not_counted(kafka: str, prefix: str, tmp_path: Path) -> None:

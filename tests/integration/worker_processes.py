@@ -21,14 +21,16 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from streams.app import declare
 from streams.domain.pages import cursor_key, decode_cursor, decode_page, fingerprint_key
+from streams.engine.ledger_records import Live
 from streams.engine.processor import PartitionProcessor
-from streams.kafka.log_reader import LogReader
-from streams.kafka.restore import read_back
-from streams.kafka.topics import create_topics
+from streams.kafka.client.log_reader import LogReader
+from streams.kafka.cluster.topics import create_topics
+from streams.kafka.ledger.restore import read_back
 from streams.settings import Settings
+from tests.unit.domain.samples import IDENTITY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from streams.domain.pages import Cursor
@@ -38,16 +40,23 @@ GENERATION = "g1"
 TOPICS = declare(Settings())[1].topics
 START_MS = 1_573_401_600_000
 SPAN_MS = 600_000
-"""Of event times: a few pages per checkpoint, as live."""
+"""The span of event times: a few pages per checkpoint, as live."""
 Cells = dict[tuple[object, ...], list[int]]
 
 
 class WorkerProcess:
     """`festival worker` under a name; its log goes to a file."""
 
-    def __init__(self, settings: Settings, name: str, environ: Mapping[str, str] | None = None) -> None:
-        """Start nothing yet; `environ` is added to the worker's environment."""
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        environ: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("streams.cli",),
+    ) -> None:
+        """Start nothing yet; `environ` is added to the worker's environment. `program` is a module with arguments."""
         self.name = name
+        self._program = program
         self.log_file = settings.data_dir / f"{name}.log"
         self._environ = {
             **os.environ,
@@ -57,6 +66,7 @@ class WorkerProcess:
             **(environ or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._taken_before = 0
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -67,7 +77,8 @@ class WorkerProcess:
     def start(self, *options: str) -> WorkerProcess:
         """Start the process, which takes about two seconds to count."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "streams.cli", "worker", "--name", self.name, "--web-port", "0", *options]
+        self._taken_before = self.takeovers if self.log_file.exists() else 0
+        command = [sys.executable, "-m", *self._program, "worker", "--name", self.name, "--web-port", "0", *options]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
         return self
@@ -98,6 +109,10 @@ class WorkerProcess:
     def takeovers(self) -> int:
         """Partitions it has taken over since it was first started."""
         return self.log().count("partition restored")
+
+    async def working(self, timeout: float = 60) -> None:  # noqa: ASYNC109 - names what is missing
+        """Wait until it has taken over a partition since its last start."""
+        await eventually(f"{self.name} took over", lambda: self.takeovers > self._taken_before, timeout)
 
     async def counting(self, takeovers: int, timeout: float = 30) -> None:  # noqa: ASYNC109 - names what is missing
         """Wait until it has taken over so many partitions since it was first started."""
@@ -195,7 +210,7 @@ async def end_offsets(settings: Settings) -> dict[int, dict[str, int]]:
 
 async def committed(settings: Settings, partition: int) -> tuple[Cursor | None, Cells]:
     """Return the committed cursor and cells of a partition."""
-    pages = (await read_back(settings, partition, GENERATION)).restored.pages
+    pages = (await read_back(settings, partition, GENERATION)).written.ledger
     cursor = pages.get(cursor_key(GENERATION))
     return (decode_cursor(cursor) if cursor is not None else None), _cells(pages)
 
@@ -221,6 +236,7 @@ async def assert_exact(settings: Settings) -> int:
     total = 0
     for partition in range(PARTITIONS):
         truth = PartitionProcessor(declarations, partition, GENERATION)
+        truth.belongs_to(IDENTITY)
         reader = await LogReader.open(settings)
         try:
             sources = [TopicPartition(topic, partition) for topic in TOPICS]
@@ -235,10 +251,10 @@ async def assert_exact(settings: Settings) -> int:
             await reader.close()
         checkpoint = truth.cut()
         assert checkpoint is not None
-        expected = decode_cursor(checkpoint.cursor[1])
+        expected = checkpoint.cursor
         cursor, cells = await committed(settings, partition)
         assert cursor is not None
-        assert cells == _cells(dict(checkpoint.pages))
+        assert cells == _cells(dict(Live().encode(checkpoint).pages))
         assert cursor.outcomes == expected.outcomes
         assert cursor.rejected == expected.rejected
         assert cursor.positions == expected.positions

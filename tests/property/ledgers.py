@@ -7,20 +7,26 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 from hypothesis import strategies as st
 
 from streams.domain.pages import HIGH_SHIFT, decode_page
 from streams.domain.rollups import PAGE_MS, WINDOW_MS, Window
 from streams.engine.batch import RecordBatch
-from streams.engine.checkpoint import Checkpoint, Restored
+from streams.engine.memory import Kafka, MemoryLedgerStore, create_topics
 from streams.engine.processor import PartitionProcessor, restore_processor
+from streams.engine.steps import nothing_at
 from tests.unit.domain import samples
+from tests.unit.domain.samples import IDENTITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections import Counter
+    from collections.abc import Iterable, Mapping, Sequence
 
     from streams.domain.declarations import Declarations
+    from streams.domain.pages import PageKey
+    from streams.engine.checkpoint import Restored
+    from streams.engine.memory import MemoryPartitionStore
+    from streams.engine.steps import AtStep
     from tests.property.oracle import Cell
 
 FESTIVALS = (
@@ -31,7 +37,7 @@ FESTIVALS = (
 """Overlapping, so that events belong to none, one, two or three."""
 
 HLL_MODE = 2
-"""Of a serialized sketch: all registers. Before, it holds the few hashes themselves."""
+"""The mode of a serialized sketch with all registers. Before, it holds the few hashes themselves."""
 
 RECORD_TIME_MS = samples.START_MS + 400 * 24 * samples.HOUR_MS
 """Kafka's clock: after every event time drawn, so that no event lies in the future."""
@@ -171,44 +177,62 @@ def batches(records: Sequence[Record], cuts: Iterable[int] = ()) -> list[RecordB
 def new_processor(declarations: Declarations) -> PartitionProcessor:
     """Return an empty processor at the beginning of all logs."""
     processor = PartitionProcessor(declarations, 0, "g1")
+    processor.belongs_to(IDENTITY)
     for topic in TOPICS:
         processor.start_at(topic, 0)
     return processor
 
 
-class Disk:
-    """What checkpoints leave behind: the newest value per key."""
+class Counted:
+    """What is committed of partition 0, in a Kafka of its own that holds the sources too."""
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self.pages: dict[bytes, bytes] = {}
-        self.seen: dict[bytes, bytes] = {}
-        self.rejected: list[tuple[int, bytes | None]] = []
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        """Begin with nothing counted, and `records` in the sources' logs in order of arrival."""
+        self.kafka = Kafka()
+        create_topics(self.kafka, 1)
+        for record in records:
+            self.kafka.tick(record.record_time_ms)
+            self.kafka.produce(record.topic, 0, [record.value])
 
-    def write(self, checkpoint: Checkpoint | None) -> None:
-        """Take a checkpoint over."""
-        if checkpoint is None:
-            return
-        self.pages.update(checkpoint.pages)
-        self.pages.update([checkpoint.cursor])
-        for key, value in checkpoint.seen:
-            if value is None:
-                del self.seen[key]
-            else:
-                self.seen[key] = value
-        self.rejected += [(int(dict(r.headers)["source_offset"]), r.value) for r in checkpoint.rejected]
+    def owner(self, at_step: AtStep = nothing_at) -> MemoryPartitionStore:
+        """Return the right to write, which fences every older owner; `at_step`: see `MemoryLedgerStore`."""
+        return MemoryLedgerStore(at_step, self.kafka).fence_now(0, "g1")
 
-    def restore(self, declarations: Declarations) -> PartitionProcessor:
-        """Return a processor that goes on from here."""
-        processor = restore_processor(declarations, 0, "g1", Restored(dict(self.pages), dict(self.seen)))
-        for topic in set(TOPICS) - set(processor.positions):
-            processor.start_at(topic, 0)
-        return processor
+    @property
+    def committed(self) -> Restored:
+        """Return what a restore would return."""
+        return MemoryLedgerStore(kafka=self.kafka).committed(0, "g1")
+
+    @property
+    def rejected(self) -> list[tuple[str, int, bytes]]:
+        """Return topic, offset and value of the committed rejected records, sorted."""
+        found = MemoryLedgerStore(kafka=self.kafka).rejected
+        return sorted((r.topic, r.offset, r.value or b"") for r in found)
+
+
+def restored(declarations: Declarations, owner: MemoryPartitionStore) -> PartitionProcessor:
+    """Return a processor that goes on where the last committed checkpoint ended."""
+    processor = restore_processor(declarations, 0, "g1", owner.restore_now())
+    if processor.identity is None:
+        processor.belongs_to(IDENTITY)
+    for topic in set(TOPICS) - set(processor.positions):
+        processor.start_at(topic, 0)
+    return processor
+
+
+def outcomes(processor: PartitionProcessor) -> dict[str, Counter[str]]:
+    """Return the number of records by topic and outcome."""
+    return {topic: state.outcomes for topic, state in processor.count_waiting().topics.items()}
+
+
+def rejections(processor: PartitionProcessor) -> dict[str, Counter[str]]:
+    """Return the number of rejected records by topic and reason."""
+    return {topic: state.rejected for topic, state in processor.count_waiting().topics.items()}
 
 
 def all_pages(processor: PartitionProcessor) -> dict[tuple[str, str, int], object]:
     """Return every page of a ledger; of a sketch what it holds, because a restored one lays it out in another order."""
-    ledger = processor.ledger
+    ledger = processor.count_waiting()
     pages = {(*name, number): page for name, table in ledger.tables.items() for number, page in table.pages()}
     sketches = {
         (*name, 0): sketch_content(page.low) for name, table in ledger.sketches.items() for _, page in table.pages()
@@ -223,25 +247,21 @@ def sketch_content(sketch: bytes) -> tuple[int, bytes | list[int]]:
     return mode, content if mode == HLL_MODE else sorted(np.frombuffer(content, dtype="<u4").tolist())
 
 
-def cells_of(declarations: Declarations, pages: dict[bytes, bytes]) -> dict[Cell, int]:
+def cells_of(declarations: Declarations, pages: Mapping[PageKey, bytes]) -> dict[Cell, int]:
     """Return all cells that are not 0 in written pages, as the oracle names them."""
     rollups = {rollup.name: rollup for rollup in declarations.rollups}
     cells: dict[Cell, int] = {}
     for key, value in pages.items():
-        parts = orjson.loads(key)
-        if parts[1] != "page":
-            continue
-        _, _, festival, name, number = parts
-        if name not in rollups:
+        if key.rollup not in rollups:
             continue  # a sketch
-        rollup, page = rollups[name], decode_page(value)
+        rollup, page = rollups[key.rollup], decode_page(value)
         is_whole = rollup.window is Window.FESTIVAL
         low, high = page.cells().tolist(), page.high_cells()
         for index, measure in enumerate(rollup.measures):
             for column, cell in enumerate(low[index]):
                 group, slot = divmod(column, page.slots)
                 total = cell + (0 if high is None else int(high[index, column]) << HIGH_SHIFT)
-                start_ms = 0 if is_whole else number * PAGE_MS[rollup.window] + slot * WINDOW_MS[rollup.window]
+                start_ms = 0 if is_whole else key.number * PAGE_MS[rollup.window] + slot * WINDOW_MS[rollup.window]
                 if total:
-                    cells[festival, name, start_ms, page.groups[group], measure.name] = total
+                    cells[key.festival, key.rollup, start_ms, page.groups[group], measure.name] = total
     return cells

@@ -28,7 +28,7 @@ COMPILED, INTERPRETED = (
     {topic: Decoder(fact, CODED, HASHED, is_compiled=is_compiled) for topic, fact in FACTS.items()}
     for is_compiled in (IS_BUILT, False)
 )
-RELATIONS = {"missing_field", "discount_exceeds_amount", "time_order", "future_event"}
+RELATIONS = {"unknown_currency", "missing_field", "discount_exceeds_amount", "time_order", "future_event"}
 
 _SCALARS = (
     st.none()
@@ -37,7 +37,9 @@ _SCALARS = (
     | st.integers(0, 10**14)
     | st.floats()
     | st.text(max_size=70)
-    | st.sampled_from(("CNY", "XXX", "__x", "_x", "", "cainiao", "é" * 64, "京" * 43, "x" * 64, "\x7f", 10**13, 10**18))
+    | st.sampled_from(
+        ("CNY", "XXX", "LTL", "HRK", "__x", "_x", "", "cainiao", "é" * 64, "京" * 43, "x" * 64, "\x7f", 10**13, 10**18)
+    )
 )
 _VALUES = st.recursive(
     _SCALARS,

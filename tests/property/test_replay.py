@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,17 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.domain.festivals import parse_festival
 from streams.festivals import load_festivals
+from streams.kafka.client.whole_batch import BATCH_BYTES, WholeBatch, fill
+from streams.mapping.hashing import hash_with
 from streams.native import IS_BUILT
-from streams.replay.batches import BATCH_BYTES, WholeBatch, fill
-from streams.replay.events import columns
+from streams.native.texts import joined, taken
+from streams.replay.drawn_events import columns
 from streams.replay.load import FACTS, SHARES, festival_load
 from streams.replay.rendering import Renderer
-from streams.replay.texts import Piece, joined, taken, write
 from streams.replay.timeline import Timeline
+from streams.replay.writing import Piece, write
 from tests.conftest import skip
 from tests.unit.replay.memory import RECORD_TIME_MS
 
@@ -31,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-    from streams.replay.texts import Texts
+    from streams.mapping.hashing import Hash
+    from streams.native.texts import Texts
 
 CODECS = {None: 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 PRODUCER = (7_000_000_001, 3, 123_456)
@@ -40,7 +45,14 @@ PRODUCER = (7_000_000_001, 3, 123_456)
 _NUMBERS = st.integers(0, 2**63 - 1) | st.integers(0, 20).map(lambda power: min(10**power, 2**63 - 1))
 _NUMBERS_OR_NOT = _NUMBERS | _NUMBERS.map(lambda number: max(number - 1, 0)) | st.integers(-(2**63), -1)
 _LENGTHS = st.sampled_from((None, 0, 1, 63, 64, 8_191, 8_192, 65_537, BATCH_BYTES // 2)) | st.integers(0, 400)
-_FESTIVALS = load_festivals()
+_OWN = parse_festival(
+    'id = "own"\nstarts = 2019-05-01T00:00:00\ntimezone = "Europe/Berlin"\nhome_currency = "EUR"\n[replay]\n'
+    'platforms = { "a\\"b%d" = 7, "双" = 3 }\nmarkets = { DE = 8, CH = 1 }\ncurrencies = { CH = "CHF" }\n'
+    'merchants = 40\naverage_order = { CHF = "71" }\norigins = { DE = 1, CH = 2 }\n'
+    'carriers = { dhl = 3, "d\\\\p" = 1 }\n',
+    "own.toml",
+)
+_FESTIVALS = {**load_festivals(), _OWN.id: _OWN}
 
 
 @pytest.fixture(autouse=True)
@@ -78,14 +90,19 @@ def test_texts_are_equal_in_every_order(pieces: list[Piece], after: bytes, order
     facts=st.sets(st.sampled_from(FACTS), min_size=1).map(lambda chosen: tuple(sorted(chosen, key=FACTS.index))),
     seed=st.integers(0, 2**31 - 1),
     share=st.sampled_from((Decimal(0), Decimal("0.3"))),
+    name=st.none() | st.sampled_from(('a"b\\c%d', "\u53cc" * 64)),
+    hashing=st.sampled_from((None, hash_with(b"key"))),
 )
-def test_records_are_equal(festival: str, facts: tuple[str, ...], seed: int, share: Decimal) -> None:
+def test_records_are_equal(  # noqa: PLR0917 - what is drawn
+    festival: str, facts: tuple[str, ...], seed: int, share: Decimal, name: str | None, hashing: Hash | None
+) -> None:
     shares = dict.fromkeys(SHARES, share)
     load = festival_load(
         _FESTIVALS[festival], RECORD_TIME_MS, orders=300, partitions=2, seed=seed, facts=facts, shares=shares
     )
+    load = replace(load, festival=name or festival)
     timeline = Timeline(load, range(2))
-    renderers = [Renderer(load, is_compiled=is_compiled) for is_compiled in (True, False)]
+    renderers = [Renderer(load, is_compiled=is_compiled, hashing=hashing) for is_compiled in (True, False)]
     while not timeline.is_done:
         events = columns(load, timeline.take_orders(100))
         compiled, interpreted = ((list(r.keys(events)), list(r.values(events))) for r in renderers)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+from typing import TYPE_CHECKING
 
 from streams import log
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def record(name: str, message: str, seconds: float, **extra: object) -> logging.LogRecord:
@@ -33,6 +37,24 @@ def test_a_json_line_is_one_object_whose_own_keys_no_field_can_take() -> None:
     assert (document["level"], document["logger"], document["message"]) == ("warning", "festival.worker", "restored")
     assert document["partition"] == 3
     assert "module" in document["path"]
+
+
+def test_every_json_line_says_which_worker_of_which_prefix_wrote_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_process", {"worker": None, "prefix": ""})
+    made = record("festival.worker", "restored", 0, worker="fake")
+    document = json.loads(log.JsonFormatter().format(made))
+    assert (document["worker"], document["prefix"]) == (None, ""), "before a name is known"
+    log.identify(prefix="eu-")
+    log.identify(worker="one")
+    document = json.loads(log.JsonFormatter().format(made))
+    assert (document["worker"], document["prefix"]) == ("one", "eu-")
+
+
+def test_lists_and_tables_are_short_in_text_and_whole_in_json() -> None:
+    fields = {"partitions": [0, 3], "positions": {"orders": 7, "payments": 2}, "missing": []}
+    made = record("festival.worker", "restored", 0, **fields)
+    assert log.TextFormatter().format(made).endswith("partitions=0,3 positions=orders:7,payments:2 missing=none")
+    assert fields.items() <= json.loads(log.JsonFormatter().format(made)).items()
 
 
 def test_an_exception_comes_with_its_traceback() -> None:

@@ -12,15 +12,19 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from streams import metrics
-from streams.board.gauges import bounded, major_units
-from streams.board.memory import MemoryLedger
-from streams.board.view import CommittedView
+from streams import metrics, metrics_page
+from streams.board.answers.gauges import bounded, major_units
+from streams.board.view.committed_view import CommittedView
 from streams.domain.pages import Cursor
 from streams.domain.rollups import LABEL_LIMIT, OTHER
+from streams.engine.judgement import Held, Judgement, OpenTransaction
+from streams.engine.memory import CellLedger
 from streams.engine.status import HeldReason, WorkerStatus
 from streams.festivals import load_festivals
 from streams.web.exposition import FestivalCollector, render
+from streams.web.shown import Shown
+from tests.unit.domain.samples import IDENTITY
+from tests.unit.looks import judging
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +37,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 def busy_view() -> CommittedView:
     """Return a view with orders at two platforms and payments by one method."""
-    ledger = MemoryLedger(2)
+    ledger = CellLedger(2)
     for partition, platform in ((0, "tmall"), (1, "tmall"), (1, 'odd "name"\n\\')):
         cells = {"orders": 1, "gross_minor": 10_000, "coupons_minor": 700, "credits_minor": 300}
         ledger.add(partition, DAY, "orders_by_second", ("CNY",), DAY.start_ms + 95_500, **cells)
@@ -68,6 +72,8 @@ def busy_status() -> WorkerStatus:
         outcomes={"orders": {"counted": 9, "rejected": 2, "late": 1}},
         rejected={"orders": {"not_json": 2}},
         sequence=1,
+        identity=IDENTITY,
+        epochs={},
     )
     status.restored(0, None, 0.25)
     status.observe_checkpoint(0, cursor, 0.02)
@@ -90,7 +96,10 @@ def value(found: Samples, name: str, **labels: str) -> float:
 
 
 def test_a_worker_shows_ledger_and_status_as_the_contract_names_them() -> None:
-    page, content_type = render(FestivalCollector(busy_view().snapshot, FESTIVALS, busy_status()), "")
+    opened = OpenTransaction("orders", 0, 12, 7)
+    judgement = Judgement((Held(1, HeldReason.LOG_DELETED, "orders", 7, "gone"),), (), 2, 8, (opened,))
+    collector = FestivalCollector(Shown(FESTIVALS, busy_view().snapshot, lambda _: judgement).scenes, busy_status())
+    page, content_type = render(collector, "")
     found = samples(page)
     day = {"festival": DAY.id}
     assert content_type.startswith("text/plain; version=0.0.4")
@@ -112,8 +121,10 @@ def test_a_worker_shows_ledger_and_status_as_the_contract_names_them() -> None:
     assert value(found, "festival_end_timestamp_seconds", **day) == 1573488000
     assert value(found, "festival_watermark_timestamp_seconds", **day) == DAY.start_ms / 1000 + 95
     assert value(found, "festival_committed_timestamp_seconds") == 1795354069.153
-    assert value(found, "festival_complete", **day) == 0  # a partition is held here
-    assert value(found, "festival_implausible", **day, check="average_order_value") == 0
+    assert value(found, "festival_complete", **day) == 0
+    assert value(found, "festival_held_partitions", **day) == 1
+    assert value(found, "festival_open_transactions") == 1
+    assert value(found, "festival_implausible", **day, check="average_order_value") == 1  # 100 yuan each
     assert value(found, "streams_events_total", topic="orders", outcome="counted") == 9
     assert value(found, "streams_events_total", topic="payments", outcome="counted") == 0
     assert value(found, "streams_rejected_total", topic="orders", reason="not_json") == 2
@@ -138,14 +149,42 @@ def test_a_worker_shows_ledger_and_status_as_the_contract_names_them() -> None:
 
 def test_nothing_is_shown_that_the_catalogue_does_not_name() -> None:
     for status in (None, busy_status()):
-        collector = FestivalCollector(busy_view().snapshot, FESTIVALS, status)
+        collector = FestivalCollector(Shown(FESTIVALS, busy_view().snapshot).scenes, status)
         expected = metrics.CATALOGUE if status else (*metrics.LEDGER, *metrics.PROCESS)
         names = {entry.name.removesuffix("_total") for entry in expected}
         assert {shown.name for shown in collector.collect()} == names
 
 
+def test_before_a_committed_state_was_read_there_is_no_series_of_a_festival() -> None:
+    view, ledger = CommittedView(), CellLedger(2)
+    collector = FestivalCollector(Shown(FESTIVALS, view.snapshot).scenes)
+    assert b"festival_" not in render(collector, "")[0]
+    view.feed(ledger.drain())  # an empty ledger
+    assert b"festival_" not in render(collector, "")[0]
+
+
+def test_of_a_festival_that_the_ledger_does_not_count_there_is_its_interval_and_that_it_is_not_complete() -> None:
+    ledger, view = CellLedger(1), CommittedView()
+    ledger.count_only(DAY)
+    ledger.commit(0, {"orders": 1})
+    view.feed(ledger.drain())
+    judgement = judging(view.snapshot, lambda: {"orders": {0: 1}})
+    found = samples(render(FestivalCollector(Shown(FESTIVALS, view.snapshot, lambda _: judgement({})).scenes), "")[0])
+    other = next(festival for festival in FESTIVALS.values() if festival.id != DAY.id)
+    assert {name for name, labels in found if ("festival", other.id) in labels} == {
+        "festival_complete",
+        "festival_start_timestamp_seconds",
+        "festival_end_timestamp_seconds",
+    }
+    assert value(found, "festival_complete", festival=other.id) == 0
+    assert value(found, "festival_complete", festival=DAY.id) == 1
+
+
 def test_known_series_are_there_at_zero_before_anything_was_counted() -> None:
-    found = samples(render(FestivalCollector(CommittedView().snapshot, FESTIVALS), "")[0])
+    ledger, view = CellLedger(2), CommittedView()
+    ledger.commit(0)
+    view.feed(ledger.drain())
+    found = samples(render(FestivalCollector(Shown(FESTIVALS, view.snapshot).scenes), "")[0])
     for festival in FESTIVALS.values():
         assert value(found, "festival_orders", festival=festival.id) == 0
         assert value(found, "festival_gross_minor", festival=festival.id, currency=festival.home_currency) == 0
@@ -153,7 +192,9 @@ def test_known_series_are_there_at_zero_before_anything_was_counted() -> None:
 
 
 def test_openmetrics_is_given_to_those_who_ask() -> None:
-    page, content_type = render(FestivalCollector(busy_view().snapshot, FESTIVALS, busy_status()), OPENMETRICS)
+    page, content_type = render(
+        FestivalCollector(Shown(FESTIVALS, busy_view().snapshot).scenes, busy_status()), OPENMETRICS
+    )
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     names = {shown.name for shown in parse_openmetrics(page.decode())}  # type: ignore[no-untyped-call]
     assert {"festival_orders", "streams_events", "streams_event_delay_seconds"} <= names
@@ -178,7 +219,7 @@ def test_a_metric_that_fails_is_left_out_and_counted_and_the_others_stay(
         for e in metrics.LEDGER
     ]
     monkeypatch.setattr("streams.web.exposition.LEDGER", tuple(entries))
-    collector = FestivalCollector(busy_view().snapshot, FESTIVALS)
+    collector = FestivalCollector(Shown(FESTIVALS, busy_view().snapshot).scenes)
     render(collector, "")
     found = samples(render(collector, OPENMETRICS)[0].replace(b"# EOF\n", b""))
     shown = {name for name, _ in found}
@@ -190,12 +231,13 @@ def test_a_metric_that_fails_is_left_out_and_counted_and_the_others_stay(
 
 
 def test_a_label_has_at_most_200_values_and_loses_nothing() -> None:
-    ledger = MemoryLedger(2)
+    ledger = CellLedger(2)
     for i in range(300):
         ledger.add(i % 2, DAY, "orders_by_platform", (f"p{i:03}", "CNY"), DAY.start_ms, orders=1 + i)
+    ledger.commit(0)
     view = CommittedView()
     view.feed(ledger.drain())
-    found = samples(render(FestivalCollector(view.snapshot, {DAY.id: DAY}), "")[0])
+    found = samples(render(FestivalCollector(Shown({DAY.id: DAY}, view.snapshot).scenes), "")[0])
     shown = {dict(labels)["platform"]: v for (name, labels), v in found.items() if name == "festival_platform_orders"}
     assert len(shown) == LABEL_LIMIT
     assert sum(shown.values()) == sum(range(1, 301))
@@ -231,11 +273,11 @@ def test_names_labels_and_help_follow_the_rules_of_prometheus() -> None:
 
 def test_the_page_in_docs_is_the_one_the_catalogue_writes() -> None:
     page = Path(__file__).parents[2] / "docs" / "metrics.md"
-    assert page.read_text("utf-8") == metrics.markdown(), "run: python -m streams.metrics > docs/metrics.md"
+    assert page.read_text("utf-8") == metrics_page.markdown(), "run: python -m streams.metrics_page > docs/metrics.md"
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_nothing_to_complain_about() -> None:
-    page, _ = render(FestivalCollector(busy_view().snapshot, FESTIVALS, busy_status()), "")
+    page, _ = render(FestivalCollector(Shown(FESTIVALS, busy_view().snapshot).scenes, busy_status()), "")
     checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)  # noqa: S607
     assert checked.returncode == 0, checked.stderr.decode()

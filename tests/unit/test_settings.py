@@ -70,6 +70,25 @@ def test_a_broker_that_is_no_host_and_port_is_refused(broker: str) -> None:
         load_settings({"broker": broker}, {})
 
 
+def test_allowed_hosts_are_names_without_ports() -> None:
+    given = "Board.Example.com, board.example.com.:8443,::1,[FE80::1]:80, 10.0.0.7,*"
+    found = load_settings(environ={"FESTIVAL_WEB_ALLOWED_HOSTS": given}).web_allowed_hosts
+    assert found == ("board.example.com", "board.example.com", "[::1]", "[fe80::1]", "10.0.0.7", "*")
+    assert load_settings(environ={}).web_allowed_hosts is None
+
+
+@pytest.mark.parametrize("hosts", ["https://board", "a b", "a,,b", "*.example.com", "board:x", "[::1", "a/b", "a@b"])
+def test_what_is_no_host_is_refused(hosts: str) -> None:
+    with pytest.raises(UsageError, match=r"FESTIVAL_WEB_ALLOWED_HOSTS: .* is no host"):
+        load_settings(environ={"FESTIVAL_WEB_ALLOWED_HOSTS": hosts})
+
+
+@pytest.mark.parametrize("connections", ["0", "-1", "many", "1e3", "9" * 5_000])
+def test_a_number_of_connections_that_is_none_is_refused(connections: str) -> None:
+    with pytest.raises(UsageError, match="FESTIVAL_WEB_CONNECTIONS"):
+        load_settings(environ={"FESTIVAL_WEB_CONNECTIONS": connections})
+
+
 @pytest.mark.parametrize("name", ["..", "a/b", "a b", "x" * 201])
 def test_a_worker_name_that_cannot_be_a_directory_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="no name"):

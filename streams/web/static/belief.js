@@ -1,5 +1,7 @@
 // Whether the numbers may be believed, and if not, why. Pure: what is known goes in, a verdict comes out.
 
+import { own } from "./exact.js";
+
 export const STALE_MS = 5000;
 const SILENT_MS = 2500;
 const QUIET_MS = 10000;
@@ -7,9 +9,9 @@ const LAST_MS = 600000;
 
 // Whether `next` lies before what is shown: a server that is still catching up must not turn a total back.
 export function isBehind(next, shown) {
-  if (shown === null || next.festival !== shown.festival || next.ledger !== shown.ledger) return false;
+  if (shown === null || next === null || next.festival !== shown.festival || next.ledger !== shown.ledger) return false;
   return Object.entries(shown.positions).some(([topic, positions]) => Object.entries(positions).some(
-    ([partition, offset]) => (next.positions[topic]?.[partition] ?? 0) < offset,
+    ([partition, offset]) => (own(own(next.positions, topic), partition) ?? 0) < offset,
   ));
 }
 
@@ -29,18 +31,51 @@ export function isOver(totals, alive, festival) {
   return at >= festival.end_ms - LAST_MS && alive.now_ms - quietSince >= QUIET_MS;
 }
 
-// {state: "live" | "waiting" | "doubtful", text}
-export function verdict({ totals, alive, heardAt, lostAt, isCatchingUp, now }, words, whole) {
-  const seconds = (ms) => whole(Math.max(0, ms) / 1000);
-  if (lostAt !== null && totals !== null) return { state: "doubtful", text: words.lost(seconds(now - lostAt)) };
-  if (totals === null) return { state: "waiting", text: words.connecting };
-  if (isCatchingUp) return { state: "doubtful", text: words.behind };
-  if (alive !== null && !alive.loaded) return { state: "doubtful", text: words.reading };
+// What keeps the totals from being whole, in words; "" where nothing does. Held partitions and open transactions are
+// named where the document names them.
+function lacking(totals, words) {
   const { committed, all } = totals.screen.partitions;
-  if (all === 0) return { state: "waiting", text: words.nothing };
-  if (!totals.complete) {
-    return { state: "doubtful", text: committed < all ? words.incomplete(committed, all) : words.held };
+  const [held, open] = [totals.held ?? [], totals.open_transactions ?? []];
+  if (held.length > 0) {
+    const [{ partition, topic, reason }] = held;
+    return words.heldPartition(partition, topic, reason) + words.andMore(held.length - 1);
   }
+  if (!totals.complete) return committed < all ? words.incomplete(committed, all) : words.held;
+  if (open.length > 0) return words.openTransaction(open[0].topic, open[0].partition) + words.andMore(open.length - 1);
+  return "";
+}
+
+// From where on is counted, in words, where a recount began later than the log once did; "" where none did.
+function beginning(totals, words, whole) {
+  const places = Object.entries(totals.counted_from ?? {}).flatMap(([topic, from]) => Object.entries(from).map((place) => [topic, ...place]));
+  if (places.length === 0) return "";
+  const [[topic, partition, offset]] = places;
+  return words.countedFrom(topic, partition, whole(offset)) + words.andMore(places.length - 1);
+}
+
+// Why nothing is heard, where a server is there and sends no stream.
+function refused({ status, isReading, isBusy }, hasTotals, words) {
+  if (isReading) return hasTotals ? words.notReadYet : words.reading;
+  return isBusy ? words.busy : words.refused(status);
+}
+
+// {state: "live" | "waiting" | "doubtful", text}
+export function verdict({ totals, alive, heardAt, lostAt, refusal, isUnreadable, isCatchingUp, now }, words, whole) {
+  const seconds = (ms) => whole(Math.floor(Math.max(0, ms) / 1000));
+  if (lostAt !== null && refusal) return { state: totals === null ? "waiting" : "doubtful", text: refused(refusal, totals !== null, words) };
+  if (lostAt !== null && totals !== null) return { state: "doubtful", text: words.lost(seconds(now - lostAt)) };
+  if (isUnreadable) return { state: "doubtful", text: words.unreadable };
+  if (totals === null) return { state: "waiting", text: alive !== null && !alive.loaded ? words.reading : words.connecting };
+  if (isCatchingUp) return { state: "doubtful", text: words.behind };
+  if (alive !== null && !alive.loaded) return { state: "doubtful", text: words.notReadYet };
+  if (totals.counted === false) return { state: "doubtful", text: words.notCounted };
+  const hasLedger = totals.screen.partitions.all > 0 || (totals.held ?? []).length > 0;
+  if (!hasLedger) return { state: "waiting", text: words.nothing };
+  const lack = lacking(totals, words);
+  if (lack !== "") return { state: "doubtful", text: lack };
+  // What is sealed does not grow old.
+  if (totals.exact === false) return { state: "doubtful", text: words.sealedInexact };
+  if (totals.sealed) return { state: "live", text: words.sealed(totals.sealed.slice(0, 12)) };
   const age = ageMs(alive, heardAt, now);
   if (age === null) return { state: "waiting", text: words.nothing };
   if (age > STALE_MS) {
@@ -51,5 +86,7 @@ export function verdict({ totals, alive, heardAt, lostAt, isCatchingUp, now }, w
     const lag = totals.lag_records;
     return { state: "doubtful", text: lag ? words.silentWorkers(seconds(age), whole(lag)) : words.stale(seconds(age)) };
   }
-  return { state: "live", text: words.live };
+  if (totals.committed_ms === null) return { state: "waiting", text: words.noEvent };
+  const from = beginning(totals, words, whole);
+  return from === "" ? { state: "live", text: words.live } : { state: "doubtful", text: from };
 }

@@ -1,9 +1,10 @@
 // The hero number: runs from what it shows up to what was committed, and never beyond.
 
 const LONGEST_MS = 1200;
+const PARTS = 1000000; // of the way, in integers
 
 export class Hero {
-  // `paint(value)` shows a whole number of major units.
+  // `paint(value)` shows a whole number of major units (a BigInt), or null.
   constructor(paint) {
     this.paint = paint;
     this.shown = null;
@@ -17,21 +18,21 @@ export class Hero {
   // Show at once: another festival, another ledger.
   set(value) {
     this.stop();
-    this.shown = value;
-    this.goal = value;
-    this.paint(value);
+    this.shown = value === null ? null : BigInt(value);
+    this.goal = this.shown;
+    this.paint(this.shown);
   }
 
   rise(value) {
     const now = performance.now();
     if (this.toldAt !== null) this.apartMs = Math.min(LONGEST_MS, 0.6 * this.apartMs + 0.4 * (now - this.toldAt));
     this.toldAt = now;
-    const canRun = typeof value === "number" && typeof this.shown === "number" && value > this.shown;
+    const canRun = value !== null && this.shown !== null && value > this.shown;
     if (!canRun || this.calm.matches || document.hidden) {
       this.set(value);
       return;
     }
-    this.goal = value;
+    this.goal = BigInt(value);
     this.from = this.shown;
     this.startedAt = now;
     if (this.frame === null) this.frame = requestAnimationFrame((at) => this.step(at));
@@ -39,7 +40,8 @@ export class Hero {
 
   step(at) {
     const share = Math.min(Math.max((at - this.startedAt) / this.apartMs, 0), 1);
-    this.shown = share === 1 ? this.goal : Math.floor(this.from + (this.goal - this.from) * share);
+    const way = (this.goal - this.from) * BigInt(Math.floor(share * PARTS)) / BigInt(PARTS);
+    this.shown = this.from + way;
     this.paint(this.shown);
     this.frame = share === 1 ? null : requestAnimationFrame((next) => this.step(next));
   }

@@ -1,39 +1,52 @@
 // The event stream: read by hand, because a browser's own EventSource neither waits longer each time nor tells silence.
 
+import { parse } from "./exact.js";
+
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10000;
 const SILENT_MS = 5000; // the server speaks every second
 
-// Integers beyond 2^53 stay exact where the browser hands over their text, as BigInt.
-function exactly(_, value, context) {
-  const isLarge = typeof value === "number" && !Number.isSafeInteger(value) && Number.isInteger(value);
-  return isLarge && context?.source && /^-?\d+$/.test(context.source) ? BigInt(context.source) : value;
+// Why there is no stream: nothing was read yet, too many visitors, or something that only a status tells.
+async function refusalOf(answer) {
+  const told = await answer.json().catch(() => null);
+  return { status: answer.status, isReading: told?.loaded === false, isBusy: answer.headers.has("Retry-After") };
 }
 
 export class Live {
-  // `hear(name, document)` gets each event, `change()` is told when the connection comes or goes.
-  constructor(hear, change) {
+  // `hear(name, document)` gets each event, null in place of a document that cannot be read; `change()` is told when the
+  // connection comes or goes.
+  constructor(address, hear, change) {
+    this.address = address;
     this.hear = hear;
     this.change = change;
-    this.lostAt = null;
-    this.run = 0;
-    this.stopped = new AbortController();
-  }
-
-  // Listen to another address from now on; what was known of the one before is forgotten.
-  open(address) {
-    this.stopped.abort();
-    this.stopped = new AbortController();
     this.lastId = "";
-    this.run += 1;
-    void this.keepOpen(address, this.run, this.stopped.signal);
+    this.lostAt = null;
+    this.refusal = null; // of a server that answers, but not with a stream
+    this.stopped = null;
   }
 
-  async keepOpen(address, run, stopped) {
+  get isOpen() {
+    return this.stopped !== null;
+  }
+
+  // Listen until `close`; what was heard before is not sent again.
+  open() {
+    this.stopped = new AbortController();
+    void this.keepOpen(this.stopped.signal);
+  }
+
+  close() {
+    this.stopped.abort();
+    this.stopped = null;
+    this.lostAt = null;
+    this.refusal = null;
+  }
+
+  async keepOpen(stopped) {
     let wait = FIRST_WAIT_MS;
-    while (this.run === run) {
-      const heard = await this.listen(address, run, stopped);
-      if (this.run !== run) return;
+    while (!stopped.aborted) {
+      const heard = await this.listen(stopped);
+      if (stopped.aborted) return;
       if (heard) wait = FIRST_WAIT_MS;
       if (this.lostAt === null) this.lostAt = performance.now();
       this.change();
@@ -43,8 +56,8 @@ export class Live {
     }
   }
 
-  // Returns whether anything was heard before the connection ended.
-  async listen(address, run, stopped) {
+  // Returns whether anything was heard before the connection ended. Whatever ended it, it is closed then.
+  async listen(stopped) {
     const ended = new AbortController();
     const end = () => ended.abort();
     stopped.addEventListener("abort", end);
@@ -52,13 +65,14 @@ export class Live {
     let hasHeard = false;
     try {
       const headers = { Accept: "text/event-stream", ...(this.lastId ? { "Last-Event-ID": this.lastId } : {}) };
-      const answer = await fetch(address, { headers, signal: ended.signal, cache: "no-store" });
-      if (!answer.ok) return false;
+      const answer = await fetch(this.address, { headers, signal: ended.signal, cache: "no-store" });
+      this.refusal = answer.ok ? null : await refusalOf(answer);
+      if (!answer.ok) return this.refusal.isReading;
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (;;) {
         const { value, done } = await reader.read();
-        if (done || this.run !== run) return hasHeard;
+        if (done || stopped.aborted) return hasHeard;
         clearTimeout(silence);
         silence = setTimeout(end, SILENT_MS);
         text += value;
@@ -67,10 +81,12 @@ export class Live {
         for (const block of blocks) hasHeard = this.take(block) || hasHeard;
       }
     } catch {
+      this.refusal = null;
       return hasHeard;
     } finally {
       clearTimeout(silence);
       stopped.removeEventListener("abort", end);
+      end();
     }
   }
 
@@ -84,7 +100,12 @@ export class Live {
       else if (line.startsWith("id: ")) id = line.slice(4);
     }
     if (data.length === 0) return false;
-    const document = JSON.parse(data.join("\n"), exactly);
+    let document = null;
+    try {
+      document = parse(data.join("\n"));
+    } catch (error) {
+      console.error(`an event "${name}" cannot be read`, error);
+    }
     if (this.lostAt !== null) {
       this.lostAt = null;
       this.change();

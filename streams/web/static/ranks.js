@@ -1,15 +1,13 @@
 // Ranked bars that move to their new places.
 
+import { attempt, say } from "./panel.js";
+
 const MOVE_MS = 450;
 
 function made(name, className) {
   const element = document.createElement(name);
   element.className = className;
   return element;
-}
-
-export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 class Row {
@@ -70,8 +68,8 @@ export class Ranks {
     this.panels = new Map();
   }
 
-  // panels: [{key, title, rows: [{key, text, value, share}]}]
-  show(panels, isCalm) {
+  // panels: [{key, title, rows()}], whose rows are [{key, text, value, share}]: none, no panel; not to be made, a blank one.
+  show(panels, word, isCalm) {
     const wanted = panels.map((panel) => panel.key);
     for (const [key, panel] of this.panels) {
       if (!wanted.includes(key)) {
@@ -85,7 +83,12 @@ export class Ranks {
         this.panels.set(panel.key, fresh);
         this.place.append(fresh.section);
       }
-      this.panels.get(panel.key).show(panel.title, panel.rows, isCalm);
+      const shown = this.panels.get(panel.key);
+      attempt(shown.section, word, () => {
+        const rows = panel.rows();
+        shown.section.hidden = rows.length === 0;
+        shown.show(panel.title, rows, isCalm);
+      });
     }
   }
 }

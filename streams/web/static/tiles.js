@@ -1,6 +1,8 @@
 // The smaller numbers: those of the systems that a festival counts, [name, value, note] each.
 
-const having = (byCurrency, name) => Object.keys(byCurrency).filter((currency) => (byCurrency[currency][name] ?? 0) > 0);
+import { own } from "./exact.js";
+
+const having = (byCurrency, name) => Object.keys(byCurrency).filter((currency) => (own(byCurrency[currency], name) ?? 0) > 0);
 
 // A sum in the festival's own currency, else in the first of the others; the document has all.
 function sumOf(byCurrency, name, numbers) {
@@ -18,11 +20,12 @@ function moreOf(byCurrency, name, words) {
 const noted = (...notes) => notes.filter(Boolean).join(" · ");
 
 function percentOf(share, numbers) {
-  return share === null || share === undefined ? null : numbers.decimal(100 * share);
+  return share === null || share === undefined ? null : numbers.decimal(100 * Number(share));
 }
 
 export function tilesOf(totals, festival, words, numbers) {
   const { facts } = festival;
+  if (totals.counted === false) return [];
   return [
     ...(facts.includes("orders") ? ofOrders(totals, words, numbers) : []),
     ...(facts.includes("payments") ? ofPayments(totals, words, numbers) : []),
@@ -59,7 +62,7 @@ function ofPayments(totals, words, numbers) {
 function ofParcels(totals, words, numbers) {
   const { shipped, delivered, in_flight: inFlight, transit } = totals.parcels;
   if (!shipped && !delivered) return [];
-  const tiles = [[words.tile.parcels, numbers.whole(delivered), words.ofShipped(numbers.whole(shipped), numbers.whole(inFlight ?? Math.max(0, shipped - delivered)))]];
+  const tiles = [[words.tile.parcels, numbers.whole(delivered), words.ofShipped(numbers.whole(shipped), numbers.whole(inFlight))]];
   if (transit && transit.p50 !== null && delivered > 0) tiles.push([words.tile.transit, words.days(transit.p50), words.nineOfTen(words.days(transit.p90))]);
   return tiles;
 }
@@ -75,9 +78,9 @@ const DISTINCT = { buyers: "distinct", stations: "stations", participants: "part
 
 function ofDistinct(totals, words, numbers) {
   return Object.entries(totals.distinct ?? {})
-    .filter(([name, found]) => name in DISTINCT && found && found.estimate > 0)
+    .filter(([name, found]) => own(DISTINCT, name) !== undefined && found && found.estimate > 0)
     .map(([name, found]) => [
-      words.tile[DISTINCT[name]], `≈ ${numbers.short(Math.round(found.estimate))}`,
+      words.tile[DISTINCT[name]], `≈ ${numbers.short(found.estimate)}`,
       words.between(numbers.whole(found.low), numbers.whole(found.high)),
     ]);
 }

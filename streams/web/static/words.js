@@ -1,187 +1,20 @@
-// Every word of the screen, in both languages. A key with arguments is a function.
+// What the screen calls things, in each of its languages. A file has the words of one language; all have the same keys.
 
-const en = {
-  locale: "en",
-  sayFrom: 1e6, // figures of many digits need a word for their size
-  festival: "Festival",
-  language: "Language",
-  festivalTime: "Festival time",
-  notStarted: "not begun",
-  beginsIn: (duration) => `begins in ${duration}`,
-  ended: "ended",
-  main: {
-    gross: "Gross merchandise value", paid: "Paid with ePass and others", boxes: "Boxes returned", shipped: "Parcels sent",
-  },
-  count: { orders: "Orders", captured: "Payments", boxes: "Boxes", shipped: "Parcels" },
-  rate: {
-    orders: "Orders per second", captured: "Payments per second", boxes: "Boxes per second", shipped: "Parcels per second",
-  },
-  peakSecond: "Peak second",
-  perMinute: (main) => `${main} per minute`,
-  running: (main) => `${main}, the day so far`,
-  noneYet: "The line begins with the first event",
-  comma: ", ",
-  open: "newest minute still open",
-  rootScale: "square-root scale",
-  peakAt: (value, time) => `peak ${value} at ${time}`,
-  last: (name, value) => `${name}, ${value}`,
-  versus: (sign, percent, name, isEnded) => `${sign}${percent} % against ${name}${isEnded ? "" : " at this time"}`,
-  passedIt: (time) => `passed all of it at ${time}`,
-  versusTotal: (percent, name) => `${percent} % of all of ${name}`,
-  passed: (name, time) => `passed all of ${name} at ${time}`,
-  implausible: {
-    average_order_value: "implausible: the average order is outside its bounds", growth: "implausible: the growth is outside its bounds",
-  },
-  forecast: (low, high) => `forecast ${low} to ${high}`,
-  milestones: "Milestones",
-  notYet: "not yet",
-  state: "State of the numbers",
-  connecting: "Connecting …",
-  live: "Live: committed and complete",
-  lost: (seconds) => `Disconnected for ${seconds} s, trying again. These are the last totals known`,
-  reading: "The server is still reading the ledger",
-  behind: "The server is catching up. These are the last totals known",
-  incomplete: (have, all) => `Incomplete: ${all - have} of ${all} partitions have no total yet`,
-  held: "Incomplete: a partition stands still or cannot be read",
-  silentServer: (seconds) => `The server has said nothing for ${seconds} s`,
-  silentKafka: (seconds) => `Kafka has not answered for ${seconds} s`,
-  silentWorkers: (seconds, lag) => `Nothing committed for ${seconds} s while ${lag} records wait`,
-  stale: (seconds) => `Nothing committed for ${seconds} s`,
-  nothing: "Nothing is counted yet",
-  fresh: (age) => `committed ${age} ago`,
-  freshUnknown: "nothing committed",
-  seconds: (value) => `${value} s`,
-  partitions: (have, all) => `${have} of ${all} partitions`,
-  lag: (records) => (records ? `${records} records behind` : "nothing behind"),
-  bound: (currencies) => `At least: no rate for ${currencies}`,
-  dimension: {
-    platform: "Platforms", market: "Markets", merchant: "Top merchants", method: "Payment methods", city: "Cities",
-    district: "Districts", operator: "Operators", station: "Stations", carrier: "Carriers", origin: "Origins",
-  },
-  other: "all others",
-  none: "not given",
-  atLeast: "≥",
-  empty: "none yet",
-  names: {
-    tmall: "Tmall", taobao: "Taobao", alipay: "Alipay", alipay_epass: "Alipay ePass", card: "Card", tmall_global: "Tmall Global",
-    borderfree: "Borderfree", shoprunner: "ShopRunner", cainiao: "Cainiao", partner: "Partners", huabei: "Huabei",
-    lazada: "Lazada", aliexpress: "AliExpress", kaola: "Kaola", balance: "Balance", bank: "Bank", juhuasuan: "Juhuasuan",
-    cash_on_delivery: "Cash on delivery", ele_me: "Ele.me", sf_express: "SF Express", ems: "EMS", usps: "USPS", zto: "ZTO", yto: "YTO",
-  },
-  festivals: {},
-  previous: {},
-  tile: {
-    net: "Net", coupons: "Coupons", paid: "Paid", refunded: "Refunded", cancelled: "Cancelled",
-    payer: "Paid in shoppers' money", parcels: "Parcels delivered", transit: "Median transit",
-    scans: "Scans", points: "Green energy points", trees: "Trees", distinct: "Buyers", stations: "Stations",
-    participants: "Participants", failed: "Failed payments",
-  },
-  charges: (transport, duty) => `transport ${transport || "–"}, duty ${duty || "–"}`,
-  ofOrders: (percent) => `${percent} % of orders`,
-  ofShipped: (shipped, inFlight) => `of ${shipped} sent, ${inFlight} underway`,
-  days: (days) => (days === 0 ? "under a day" : days === 1 ? "1 day" : `${days} days`),
-  nineOfTen: (days) => `nine of ten: ${days}`,
-  netOf: "less coupons and credits",
-  more: (others) => `${others} more currenc${others === 1 ? "y" : "ies"}`,
-  between: (low, high) => `between ${low} and ${high}`,
-  records: (resent, rejected, late) => `${resent} resent · ${rejected} rejected · ${late} late records`,
-  ledger: (name) => `ledger ${name}`,
-  json: "totals as JSON",
-  metrics: "metrics",
-  announced: (main, value, count, counted) => `${main}: ${value}. ${count}: ${counted}.`,
-};
+import { CHINESE } from "./chinese.js";
+import { ENGLISH } from "./english.js";
+import { own } from "./exact.js";
+import { GERMAN } from "./german.js";
 
-const zh = {
-  locale: "zh-CN",
-  sayFrom: 1e8, // below, the number itself has it
-  festival: "购物节",
-  language: "语言",
-  festivalTime: "当地时间",
-  notStarted: "尚未开始",
-  beginsIn: (duration) => `距开始还有 ${duration}`,
-  ended: "已结束",
-  main: { gross: "成交总额", paid: "支付总额", boxes: "回收纸箱", shipped: "发出包裹" },
-  count: { orders: "订单数", captured: "支付笔数", boxes: "纸箱数", shipped: "包裹数" },
-  rate: { orders: "每秒订单数", captured: "每秒支付笔数", boxes: "每秒纸箱数", shipped: "每秒包裹数" },
-  peakSecond: "每秒峰值",
-  perMinute: (main) => `每分钟${main}`,
-  running: (main) => `${main}全天走势`,
-  noneYet: "等待首条数据",
-  comma: "，",
-  open: "最新一分钟尚未结束",
-  rootScale: "平方根刻度",
-  peakAt: (value, time) => `峰值 ${value}（${time}）`,
-  last: (name, value) => `${name} ${value}`,
-  versus: (sign, percent, name, isEnded) => `比${name}${isEnded ? "全天" : "同一时刻"} ${sign}${percent}%`,
-  passedIt: (time) => `${time} 超过其全天`,
-  versusTotal: (percent, name) => `相当于${name}全天的 ${percent}%`,
-  passed: (name, time) => `${time} 超过${name}全天`,
-  implausible: { average_order_value: "存疑：平均订单金额超出合理范围", growth: "存疑：增长率超出合理范围" },
-  forecast: (low, high) => `预测 ${low} 至 ${high}`,
-  milestones: "里程碑",
-  notYet: "未达到",
-  state: "数据状态",
-  connecting: "正在连接…",
-  live: "实时：已提交且完整",
-  lost: (seconds) => `连接已中断 ${seconds} 秒，正在重试。以下为最后已知的数据`,
-  reading: "服务器仍在读取账本",
-  behind: "服务器正在追赶。以下为最后已知的数据",
-  incomplete: (have, all) => `不完整：${all} 个分区中有 ${all - have} 个尚无数据`,
-  held: "不完整：有分区停滞或无法读取",
-  silentServer: (seconds) => `服务器已 ${seconds} 秒没有消息`,
-  silentKafka: (seconds) => `Kafka 已 ${seconds} 秒没有响应`,
-  silentWorkers: (seconds, lag) => `${seconds} 秒没有新的提交，${lag} 条记录等待中`,
-  stale: (seconds) => `${seconds} 秒没有新的提交`,
-  nothing: "尚无统计",
-  fresh: (age) => `${age}前提交`,
-  freshUnknown: "尚未提交",
-  seconds: (value) => `${value} 秒`,
-  partitions: (have, all) => `${have}/${all} 个分区`,
-  lag: (records) => (records ? `落后 ${records} 条记录` : "没有积压"),
-  bound: (currencies) => `至少：缺少 ${currencies} 汇率`,
-  dimension: {
-    platform: "平台", market: "地区", merchant: "商家排行", method: "支付方式", city: "城市", district: "区县",
-    operator: "运营方", station: "站点", carrier: "承运商", origin: "发货地",
-  },
-  other: "其他",
-  none: "未填写",
-  atLeast: "≥",
-  empty: "暂无",
-  names: {
-    tmall: "天猫", taobao: "淘宝", alipay: "支付宝", alipay_epass: "支付宝海外通", card: "银行卡", tmall_global: "天猫国际",
-    cainiao: "菜鸟", partner: "合作伙伴", huabei: "花呗", lazada: "Lazada", aliexpress: "全球速卖通", kaola: "考拉",
-    borderfree: "Borderfree", shoprunner: "ShopRunner", balance: "余额", bank: "网银", juhuasuan: "聚划算",
-    cash_on_delivery: "货到付款", ele_me: "饿了么", sf_express: "顺丰", ems: "EMS", usps: "USPS", zto: "中通", yto: "圆通",
-    Hangzhou: "杭州", Shanghai: "上海", Beijing: "北京", Guangzhou: "广州", Chengdu: "成都", Wuhan: "武汉", "Xi'an": "西安", Ningbo: "宁波",
-  },
-  previous: {
-    "Global Shopping Festival 2018": "2018年双11", "Singles' Day 2013": "2013年双11", "Global Shopping Festival 2013": "2013年双11",
-  },
-  festivals: {
-    "Singles' Day 2014": "2014年双11", "Global Shopping Festival 2019": "2019年天猫双11全球狂欢节",
-    "Black Friday 2014 (Alipay ePass)": "2014年黑色星期五（支付宝海外通）", "Cardboard Day 2019": "2019年纸箱回收日",
-  },
-  tile: {
-    net: "净额", coupons: "优惠券", paid: "已支付", refunded: "已退款", cancelled: "取消订单", payer: "买家以本币实付",
-    parcels: "已送达包裹", transit: "运输时长中位数", scans: "扫码次数", points: "绿色能量", trees: "树木",
-    distinct: "买家", stations: "站点", participants: "参与者", failed: "支付失败",
-  },
-  charges: (transport, duty) => `运费 ${transport || "–"}，关税 ${duty || "–"}`,
-  ofOrders: (percent) => `占订单 ${percent}%`,
-  ofShipped: (shipped, inFlight) => `共发出 ${shipped}，运输中 ${inFlight}`,
-  days: (days) => (days === 0 ? "不到 1 天" : `${days} 天`),
-  nineOfTen: (days) => `九成包裹 ${days}`,
-  netOf: "扣除优惠券与返利",
-  more: (others) => `另有 ${others} 种货币`,
-  between: (low, high) => `介于 ${low} 与 ${high}`,
-  records: (resent, rejected, late) => `重复 ${resent} · 拒收 ${rejected} · 迟到 ${late} 条记录`,
-  ledger: (name) => `账本 ${name}`,
-  json: "JSON 数据",
-  metrics: "指标",
-  announced: (main, value, count, counted) => `${main}：${value}。${count}：${counted}。`,
-};
+export const WORDS = { en: ENGLISH, de: GERMAN, zh: CHINESE };
 
-export const WORDS = { en, zh };
+// What would break a line, or turn the letters around it.
+const UNRULY = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]+/gu;
+
+// Somebody's name on one line; a blank one is seen to be one.
+export function lineOf(name) {
+  const line = name.replace(UNRULY, " ");
+  return line.trim() === "" ? "␣" : line;
+}
 
 // How a producer's identifier is called: by our words, the region it is, or itself.
 export function labelOf(words, dimension, name) {
@@ -190,6 +23,12 @@ export function labelOf(words, dimension, name) {
   if ((dimension === "market" || dimension === "origin") && /^[A-Z]{2}$/.test(name)) {
     return new Intl.DisplayNames(words.locale, { type: "region" }).of(name);
   }
-  const [, place, number] = /^(.*?)( \d+)?$/.exec(name); // districts: a city and a number
-  return (words.names[place] || place.replaceAll("_", " ")) + (number ?? "");
+  const [, place, number] = /^(.*?)( \d+)?$/su.exec(name); // districts: a city and a number
+  return (own(words.names, place) ?? lineOf(place.replaceAll("_", " "))) + (number ?? "");
+}
+
+// A festival's name in words; a scale behind it ("…, 1 : 50,000") stays.
+export function festivalName(words, name) {
+  const [, plain, scale] = /^(.*?)(, 1 : [\d,]+)?$/su.exec(name);
+  return (own(words.festivals, plain) ?? lineOf(plain)) + (scale ?? "").replace(", ", words.comma);
 }

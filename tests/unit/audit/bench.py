@@ -7,7 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from streams.audit import comparison
+from streams.audit.admission import with_declared
 from streams.audit.calendar import read_calendar
+from streams.audit.declared import Declared, check_declared
 from streams.audit.plan import read_plan
 from streams.audit.result import AuditResult
 from streams.audit.workbook import Workbook, content_digest
@@ -15,13 +17,16 @@ from streams.audit.written import read_written
 from streams.domain.declarations import Declarations
 from streams.domain.pages import cursor_key, fingerprint_key
 from streams.engine.batch import RecordBatch
+from streams.engine.ledger_records import Live
 from streams.engine.processor import PartitionProcessor
 from streams.festivals import load_festivals
+from tests.unit.domain.samples import IDENTITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
+    from streams.audit.written import WrittenLedger
     from streams.engine.checkpoint import Checkpoint, RejectedRecord
 
 START_MS = 1_573_401_600_000
@@ -86,6 +91,8 @@ class Bench:
         """Start with an empty log, under the built-in declarations with `changes`; the audit works in `directory`."""
         self.declarations = dataclasses.replace(Declarations(load_festivals(), 30 * 86_400_000, 10), **changes)
         self.calendar = read_calendar(None)
+        self.declared = Declared()
+        """What the audit knows of a shop's declarations."""
         self.log: dict[tuple[str, int], list[Record]] = {}
         self.processors: dict[int, PartitionProcessor] = {}
         self.pages: dict[tuple[int, bytes], bytes] = {}
@@ -103,6 +110,7 @@ class Bench:
         processor = self.processors.get(partition)
         if processor is None:
             processor = self.processors[partition] = PartitionProcessor(self.declarations, partition, "g1")
+            processor.belongs_to(IDENTITY)
         if topic not in processor.positions:
             processor.start_at(topic, 0)
         start, end = len(log), len(log) + len(records)
@@ -119,24 +127,45 @@ class Bench:
                 self._keep(partition, checkpoint)
 
     def _keep(self, partition: int, checkpoint: Checkpoint) -> None:
-        for key, value in (*checkpoint.pages, checkpoint.cursor):
+        encoded = Live().encode(checkpoint)
+        for key, value in (*encoded.pages.items(), encoded.last):
             self.pages[partition, key] = value
         self.rejected.extend(checkpoint.rejected)
 
-    def audit(self) -> AuditResult:
-        """Return what the audit finds in what was committed."""
-        cursors = {part: value for (part, key), value in self.pages.items() if key == cursor_key("g1")}
-        ledger = read_written("g1", self.pages, cursors)
+    def cursors(self) -> dict[int, bytes]:
+        """Return the committed cursors."""
+        return {part: value for (part, key), value in self.pages.items() if key == cursor_key("g1")}
+
+    def audit(
+        self,
+        ledger: WrittenLedger | None = None,
+        festivals: Collection[str] | None = None,
+        *,
+        beginnings: Mapping[tuple[str, int], int] | None = None,
+        rejected_from_ms: int = 0,
+    ) -> AuditResult:
+        """Return what the audit finds in what was committed, or in another ledger of the same log.
+
+        `beginnings`: where logs begin that have lost what lay before. `rejected_from_ms`: from when on rejected records
+        are kept.
+        """
+        beginnings = beginnings or {}
+        ledger = ledger or read_written("g1", self.pages, self.cursors())
         fingerprint = next(value for (_, key), value in self.pages.items() if key == fingerprint_key("g1"))
         self._directory.mkdir(exist_ok=True)
-        book = Workbook(self._directory, read_plan(fingerprint))
+        plan = read_plan(fingerprint)
+        check_declared(plan, self.declared)
+        book = Workbook(self._directory, plan, with_declared(self.declared.fields()))
         try:
-            for (topic, partition), log in self.log.items():
-                rows = ((offset, time, b"key", value) for offset, (time, value) in enumerate(log))
-                book.add(topic, partition, rows)
-            book.add_set_aside([_row(record) for record in self.rejected])
-            result = AuditResult("g1", {})
-            comparison.compare(result, book, ledger, self.calendar, None, lambda _done, _total: None)
+            book.cut(beginnings)
+            for place, log in self.log.items():
+                first = beginnings.get(place, 0)
+                rows = [(offset, time, b"key", value) for offset, (time, value) in enumerate(log) if offset >= first]
+                book.add(*place, rows)
+            left = [r for r in self.rejected if r.offset >= beginnings.get((r.topic, r.partition), 0)]
+            book.add_set_aside([_row(record) for record in left])
+            result = AuditResult("g1", {}, rejected_from_ms=rejected_from_ms)
+            comparison.compare(result, book, ledger, self.calendar, festivals, lambda _done, _total: None)
         finally:
             book.close()
             for file in self._directory.glob("audit.duckdb*"):
@@ -145,7 +174,5 @@ class Bench:
 
 
 def _row(record: RejectedRecord) -> tuple[str, int, int, str, str]:
-    headers = {name: value.decode() for name, value in record.headers}
     digest = content_digest(record.key, record.value)
-    where = headers["source_topic"], int(headers["source_partition"]), int(headers["source_offset"])
-    return (*where, headers["reason"], digest)
+    return record.topic, record.partition, record.offset, str(record.rejection.reason), digest

@@ -50,6 +50,30 @@ def test_the_built_in_festivals_are_read_as_the_counter_reads_them() -> None:
             assert edition.rates.get(currency) == other.rate_of(currency), (name, currency)
 
 
+def test_a_start_near_a_change_of_the_clock_is_one_instant_for_both(tmp_path: Path) -> None:
+    """Each reads the same instant, or refuses."""
+    text = FESTIVAL.replace("2024-03-31T00:00:00", "{}")
+    for starts, utc in {
+        "2026-10-25T02:30:00+02:00": "2026-10-25T00:30:00",
+        "2026-10-25T02:30:00+01:00": "2026-10-25T01:30:00",
+        "2026-10-25T03:00:00": "2026-10-25T02:00:00",
+        "2026-03-29T03:00:00": "2026-03-29T01:00:00",
+        "2026-03-29T02:30:00": None,
+        "2026-10-25T02:30:00": None,
+        "2026-10-25T02:30:00+03:00": None,
+        "2026-03-29T02:30:00+01:00": None,
+    }.items():
+        (tmp_path / "leap.toml").write_text(text.format(starts), encoding="utf-8")
+        if utc is None:
+            with pytest.raises(UsageError, match="the clock of Europe/Berlin shows"):
+                read_calendar(tmp_path)
+            with pytest.raises(UsageError, match="`starts`"):
+                load_festivals(tmp_path)
+        else:
+            start_ms = dt.datetime.fromisoformat(f"{utc}+00:00").timestamp() * 1000
+            assert read_calendar(tmp_path)["leap"].start_ms == load_festivals(tmp_path)["leap"].start_ms == start_ms
+
+
 def test_hours_are_hours_that_pass_and_rates_are_the_latest_before_the_start(tmp_path: Path) -> None:
     """Clocks in Berlin go forward on that day: 24 hours end at 01:00 of the next."""
     (tmp_path / "leap.toml").write_text(FESTIVAL, encoding="utf-8")

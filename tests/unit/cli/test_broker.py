@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streams.broker import address
 from streams.cli.main import run
-from streams.kafka import address
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -36,6 +36,34 @@ def test_a_command_on_a_page_exists_and_takes_the_options_shown(page: Path) -> N
         assert words[0] in main.COMMANDS, f"{page.name}: festival {line}"
         command = main.Commands().get_command(click.Context(click.Command("x")), words[0])
         assert command is not None
+        if isinstance(command, click.Group) and words[1:2] and words[1] in command.commands:
+            command, words = command.commands[words[1]], words[1:]
         known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         given = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
         assert given <= known, f"{page.name}: festival {line}"
+        check_values(command, words[1:], f"{page.name}: festival {line}")
+
+
+def check_values(command: click.Command, words: list[str], where: str) -> None:
+    """Fail where an option lacks its value, or a value shown is none that it takes; a placeholder such as N is any."""
+    context = click.Context(command)
+    plain = [word.strip("[]") for word in words]  # a synopsis shows what may be left out in brackets
+    try:
+        values, _, _ = command.make_parser(context).parse_args(plain)
+        for parameter in command.params:
+            value = values.get(parameter.name or "")
+            if isinstance(value, str) and isinstance(
+                parameter.type, click.Choice | click.types.FloatParamType | click.types.IntParamType
+            ):
+                assert value.isupper() or parameter.type.convert(value, parameter, context) is not None
+    except click.UsageError as error:
+        pytest.fail(f"{where}: {error.format_message()}")
+
+
+def test_a_value_that_an_option_does_not_take_is_found() -> None:
+    command = main.Commands().get_command(click.Context(click.Command("x")), "totals")
+    assert command is not None
+    check_values(command, ["--by", "platform", "--top", "N"], "right")
+    for wrong in (["--by", "platform", "--top", "0"], ["--by"]):
+        with pytest.raises(pytest.fail.Exception):
+            check_values(command, wrong, "wrong")

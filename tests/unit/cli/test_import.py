@@ -14,9 +14,9 @@ import pytest
 
 from streams.cli import import_
 from streams.cli.main import run
-from streams.replay.imports import progress
-from streams.replay.imports.files import look_at
-from streams.replay.imports.run import PART_ROWS, Imported
+from streams.imports import progress
+from streams.imports.file_import import PART_ROWS, Imported
+from streams.imports.files import look_at
 
 ROOT = Path(__file__).resolve().parents[3]
 COLUMNS = "order_id,platform,merchant,market,currency,amount_minor,ts"
@@ -56,7 +56,7 @@ def test_the_first_bad_rows_are_told_all_are_counted_and_the_status_is_1(
 def test_json_lists_the_bad_rows_of_every_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.replay.imports.run.BAD_ROWS_KEPT", 25)
+    monkeypatch.setattr("streams.imports.file_import.BAD_ROWS_KEPT", 25)
     first, second = write(tmp_path / "a.csv", ["x"] * 30), write(tmp_path / "b.csv", ["1", "1.5"])
     assert run(["import", "--check", "--json", str(first), str(second)]) == 1
     document = json.loads(capsys.readouterr().out)
@@ -92,6 +92,80 @@ def test_the_documentation_shows_what_the_command_says(
     assert run(line.split()) == 1
     shown = capsys.readouterr()
     assert shown.err.splitlines()[:-1] + shown.out.splitlines() == expected
+
+
+MAP = """
+[fields]
+order_id = "order_id"
+event_id = "order_id"
+platform = "platform"
+merchant = "merchant"
+market = "market"
+currency = "currency"
+ts = "ts"
+amount_minor = "amount_minor"
+"""
+
+
+def test_several_mappings_are_imports_of_their_own_over_each_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orders, payments = tmp_path / "orders.toml", tmp_path / "payments.toml"
+    orders.write_text(MAP, encoding="utf-8")
+    payments.write_text('to = "payments"' + MAP + 'method = { constant = "card" }', encoding="utf-8")
+    files = [str(write(tmp_path / name, amounts)) for name, amounts in (("a.csv", ["1", "2"]), ("b.csv", ["4"]))]
+    arguments = ["import", "--check", "--map", str(orders), "--map", str(payments), *files]
+    assert run([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["rows"], document["sent"]) == (6, 6)
+    assert [(file["file"], file["map"], file["to"]) for file in document["files"]] == [
+        (file, str(mapping), to) for file in files for mapping, to in ((orders, "orders"), (payments, "payments"))
+    ]
+    assert run(arguments) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:6] == [
+        f"{files[0]} by {orders}: checked: 2 rows: 2 good",
+        "  singles-day-2019: 2 orders",
+        "    CNY: gross 0.03, net 0.03",
+        f"{files[0]} by {payments}: checked: 2 rows: 2 good",
+        "  singles-day-2019: 2 captured",
+        "    CNY: paid 0.03",
+    ]
+
+
+def test_what_is_wrong_with_several_mappings_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, same = (tmp_path / name for name in ("first.toml", "second.toml", "same.toml"))
+    first.write_text('to = "parcels"\n' + MAP, encoding="utf-8")
+    for path in (second, same):
+        path.write_text(MAP, encoding="utf-8")
+    maps = [part for path in (first, second, same) for part in ("--map", str(path))]
+    assert run(["import", "--check", *maps, str(write(tmp_path / "a.csv", ["1"]))]) == 2
+    told = capsys.readouterr().err
+    assert "first.toml: line 1: `to`: 'parcels' is none of orders, payments" in told
+    assert f"--map: {same} and {second} say the same" in told
+
+
+def test_lines_that_are_no_rows_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, mapping = write(tmp_path / "a.csv", ["1", "2"]), tmp_path / "map.toml"
+    path.write_text("Report\n" + path.read_text(encoding="utf-8") + "-- end\n", encoding="utf-8")
+    mapping.write_text('[csv]\nskip = 1\nuntil = "--"' + MAP, encoding="utf-8")
+    assert run(["import", "--check", "--map", str(mapping), str(path)]) == 0
+    assert "  lines: 1 skipped, 1 header, 2 rows, 1 behind" in capsys.readouterr().out.splitlines()
+
+
+def test_rows_of_one_event_are_listed_as_duplicates_and_the_status_is_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mapping = tmp_path / "map.toml"
+    mapping.write_text(MAP.replace('event_id = "order_id"', 'event_id = "amount_minor"'), encoding="utf-8")
+    path = write(tmp_path / "a.csv", [str(n % PART_ROWS) for n in range(PART_ROWS + 2)])
+    assert run(["import", "--check", "--json", "--map", str(mapping), str(path)]) == 1
+    (file,) = json.loads(capsys.readouterr().out)["files"]
+    assert (file["sent"], file["bad"]) == (PART_ROWS, {"duplicate": 2})
+    assert [row["row"] for row in file["bad_rows"]] == [PART_ROWS + 1, PART_ROWS + 2]
+    assert file["festivals"]["singles-day-2019"]["orders"] == PART_ROWS
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from streams import __version__
+from streams.broker import address
 from streams.cli import main
 from streams.cli.options import broker_options, json_option, settings_options, web_options
 from streams.errors import AnswerNo, FestivalError, UnreachableError, UsageError
-from streams.kafka import address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams.domain.declarations import Declarations
 from streams.domain.festivals import FACT_NAMES, Festival
+from streams.domain.pages import Identity
 from streams.domain.rollups import ROLLUPS, Rollup
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ START_MS = 1_573_401_600_000
 HOUR_MS = 3_600_000
 SETTLE_MS = 30 * 24 * HOUR_MS
 HORIZON_MINUTES = 10
+IDENTITY = Identity(cluster="memory", own={}, topics={})
+"""That of the in-memory Kafka, whatever the ids of its topics are."""
 
 
 def festival(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, places_of
-from streams.domain.currencies import MONEY_LIMIT_MINOR
+from streams.domain.limits import MONEY_LIMIT_MINOR
 from streams.domain.pages import HIGH_SHIFT, Page, decode_page, encode_page
 from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, ROLLUPS
 from streams.domain.texts import Coded, Vocabulary
@@ -153,3 +153,17 @@ def test_a_missing_page_in_between_is_refused() -> None:
     fold(table, merchants, [0] * len(merchants), [1] * len(merchants))
     with pytest.raises(ValueError, match="does not continue"):
         CellTable(BY_MERCHANT, DAY_MS).load(1, dict(table.pages())[1])
+
+
+def test_restored_pages_keep_their_high_parts_whatever_pages_come_after() -> None:
+    table, measures = CellTable(BY_MERCHANT, DAY_MS), len(BY_MERCHANT.measures)
+
+    def page(count: int, first: int, high: int | None) -> Page:
+        cells = np.full(measures * count, 5, dtype="<i8").tobytes()
+        highs = None if high is None else np.full(measures * count, high, dtype="<i8").tobytes()
+        return Page(tuple((f"m{first + i}", "CNY") for i in range(count)), 1, measures, cells, highs)
+
+    pages = [page(GROUPS_PER_PAGE, 0, 7), page(GROUPS_PER_PAGE, 100, None), page(1, 200, 9)]
+    for number, restored in enumerate(pages):
+        table.load(number, restored)
+    assert [gross(found)[0] - 5 >> HIGH_SHIFT for _, found in table.pages()] == [7, 0, 9]

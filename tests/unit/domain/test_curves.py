@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
 from streams.domain.currencies import EXPONENTS
 from streams.domain.curves import Curve, CurveError, Point, parse_curves, plan_orders
+from streams.festivals.curves import load_curves
 from streams.replay.draws import Purpose, draw
-from streams.replay.load import load_curves
 
 HEADER = "festival,seconds,amount_bn,currency,orders,note\n"
 DAY = load_curves()["singles-day-2019"]
@@ -18,7 +20,7 @@ def test_the_2019_day_has_its_published_facts() -> None:
     assert DAY.currency == "CNY"
     assert DAY.orders == 1_300_000_000
     assert DAY.total_minor == 26_840_000_000_000
-    assert len(DAY.points) == 11
+    assert len(DAY.points) == 15
     assert DAY.points[1] == Point(68, 699_000_000_000)
 
 
@@ -98,6 +100,20 @@ def test_a_curve_that_cannot_be_used_is_refused_with_its_festival(rows: str, tol
         parse_curves("# a comment\n" + HEADER + rows, EXPONENTS)
 
 
+def test_points_in_another_currency_need_a_rate_of_their_festival() -> None:
+    rows = HEADER + "a,0,0,CNY,,start\na,5,1,USD,,\na,9,10,CNY,,\n"
+    curve = parse_curves(rows, EXPONENTS, {("a", "USD"): Decimal("6.5"), ("b", "USD"): Decimal(9)})["a"]
+    assert [point.amount_minor for point in curve.points] == [0, 650_000_000_000, 1_000_000_000_000]
+    with pytest.raises(CurveError, match="one ISO 4217 currency"):
+        parse_curves(rows, EXPONENTS, {("b", "USD"): Decimal("6.5")})
+
+
 def test_other_columns_are_refused() -> None:
     with pytest.raises(CurveError, match="expected the columns"):
         parse_curves("a,b\n1,2\n", EXPONENTS)
+
+
+def test_the_replayed_2019_day_has_its_second_rush_at_one_oclock() -> None:
+    per_minute = np.diff(plan_orders(DAY, 1_300_000).cumulative[::60])
+    assert per_minute[60:64].min() > per_minute[45:60].max()
+    assert per_minute[60:64].max() > 3 * per_minute[45:55].mean()

@@ -9,7 +9,7 @@ import pytest
 
 from streams.domain.decoding import Decoder
 from streams.domain.facts import ABSENT, FACTS
-from streams.domain.judging import VALUE_LIMIT_BYTES
+from streams.domain.limits import VALUE_LIMIT_BYTES
 from streams.domain.rejections import Reason
 from streams.domain.texts import Coded, hash_texts
 from streams.native import IS_BUILT
@@ -19,7 +19,7 @@ RECORD_TIME_MS = START_MS + 1000
 TEXTS = {"platform", "merchant", "market", "currency", "category", "brand", "method", "payer_currency"}
 
 
-def verdict(value: bytes | None, topic: str = "orders", record_time_ms: int = RECORD_TIME_MS) -> Reason | None:
+def verdict(value: bytes | None, topic: str = "orders", record_time_ms: int = RECORD_TIME_MS) -> str | None:
     """Return why a record is rejected, None if it is admitted; alone and amid good ones must agree."""
     good = encode(order() if topic == "orders" else payment())
     decoder = Decoder(FACTS[topic], TEXTS)
@@ -116,7 +116,7 @@ def test_null_is_no_way_to_leave_an_optional_field_out(name: str) -> None:
     assert verdict(encode({**order(), name: None})) is Reason.WRONG_TYPE
 
 
-def test_of_a_key_given_twice_the_last_counts() -> None:
+def test_the_last_value_of_a_key_given_twice_counts() -> None:
     good = encode(order())
     assert verdict(b'{"amount_minor":"x",' + good[1:]) is None
     assert verdict(good[:-1] + b',"amount_minor":"x"}') is Reason.WRONG_TYPE
@@ -243,3 +243,32 @@ def test_no_records_make_no_events() -> None:
     columns, rejections = Decoder(FACTS["orders"], TEXTS).decode([], [])
     assert len(columns) == 0
     assert rejections == []
+
+
+JANUARY_2025_MS = 1_735_689_600_000
+"""The kuna (HRK), withdrawn in January 2023, is good no more from here on."""
+
+
+@pytest.mark.parametrize("is_compiled", [IS_BUILT, False])
+def test_a_withdrawn_currency_is_judged_by_each_events_time_also_where_it_was_met_before(*, is_compiled: bool) -> None:
+    """A text that was admitted once is known to the decoder, which must not admit it for ever."""
+    times_ms = [JANUARY_2025_MS - 1, JANUARY_2025_MS, JANUARY_2025_MS - 5, JANUARY_2025_MS + 5]
+    values = [encode(order(currency="HRK", ts=ts)) for ts in times_ms]
+    values += [encode(order(currency="HRK", ts=times_ms[1], note="__x")), encode(order(ts=times_ms[1]))]
+    decoder = Decoder(FACTS["orders"], TEXTS, is_compiled=is_compiled)
+    for _ in range(2):
+        columns, rejected = decoder.decode(values, [JANUARY_2025_MS] * 6)
+        assert columns.indexes.tolist() == [0, 2, 5]
+        assert [index for index, _ in rejected] == [1, 3, 4]
+        for _, rejection in rejected:
+            assert rejection.reason is Reason.UNKNOWN_CURRENCY
+            assert rejection.detail == "currency: HRK was withdrawn in 2023-01, so it is good up to the end of 2024"
+
+
+@pytest.mark.parametrize("is_compiled", [IS_BUILT, False])
+def test_a_payers_withdrawn_currency_is_judged_too(*, is_compiled: bool) -> None:
+    good = payment(ts=1_416_000_000_000, payer_currency="LTL", payer_amount_minor=5)
+    decoder = Decoder(FACTS["payments"], TEXTS, is_compiled=is_compiled)
+    columns, rejected = decoder.decode([encode(good), encode({**good, "ts": RECORD_TIME_MS})], [RECORD_TIME_MS] * 2)
+    assert columns.indexes.tolist() == [0]
+    assert [(index, rejection.reason) for index, rejection in rejected] == [(1, Reason.UNKNOWN_CURRENCY)]

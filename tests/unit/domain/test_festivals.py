@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.domain.festivals import FestivalFileError, parse_festival
+from streams.domain.festivals import FestivalFileError, Rate, parse_festival
 from streams.errors import UsageError
 from streams.festivals import load_festivals
 from tests.unit.domain.samples import START_MS
@@ -63,10 +63,19 @@ def test_the_rate_is_the_latest_one_not_after_the_start(rates: str) -> None:
     assert festival.rates[0].date == dt.date(2019, 11, 10)
 
 
+def test_what_is_displayed_has_a_rate_with_its_date() -> None:
+    rates = '[rates.USD]\n2019-11-10 = "6.90"\n2019-11-12 = "7.1"\n[rates.EUR]\n2019-11-11 = "7.7404"\n'
+    festival = parse_festival(LEAST + 'display = ["EUR", "USD"]\n' + rates, "f.toml")
+    assert festival.display == ("EUR", "USD")
+    assert festival.dated_rate_of("USD") == Rate("USD", dt.date(2019, 11, 10), Decimal("6.90"))
+    assert festival.dated_rate_of("CNY") == Rate("CNY", dt.date(2019, 11, 11), Decimal(1))
+    assert festival.dated_rate_of("GBP") is None
+
+
 def test_everything_else_is_read_into_minor_units() -> None:
     text = LEAST + (
         'milestones = ["2", "1.5"]\npoints_per_tree = 17\nfacts = ["payments", "orders"]\n'
-        '[previous]\nname = "before"\ntotal = "9.99"\ncurve = [[60, "5"], [0, "0"]]\n'
+        '[previous]\nname = "before"\ntotal = "9.99"\nbefore = "7.5"\ncurve = [[60, "5"], [0, "0"]]\n'
         '[plausible]\naverage_order_value = ["1", "2"]\ngrowth = ["-0.5", "1"]\n'
     )
     festival = parse_festival(text, "f.toml")
@@ -75,6 +84,7 @@ def test_everything_else_is_read_into_minor_units() -> None:
     assert festival.facts == ("orders", "payments")
     assert festival.previous is not None
     assert festival.previous.curve == ((0, 0), (60, 500))
+    assert festival.previous.before_minor == 750
     assert festival.plausible.average_order_value_minor == (100, 200)
     assert festival.plausible.growth_ratio == (Decimal("-0.5"), Decimal(1))
 
@@ -88,7 +98,32 @@ def test_everything_else_is_read_into_minor_units() -> None:
         (LEAST.replace('"f"', "7"), "expected a text"),
         (LEAST.replace("Asia/Shanghai", "Asia/Nowhere"), "no IANA time zone"),
         (LEAST.replace("Asia/Shanghai", "../etc"), "no IANA time zone"),
-        (LEAST.replace("00:00:00", "00:00:00Z"), "local date-time"),
+        (
+            LEAST.replace("00:00:00", "00:00:00Z"),
+            "has not the offset of Asia/Shanghai: write 2019-11-11T08:00:00+08:00",
+        ),
+        (LEAST.replace("2019-11-11", "1970-12-31"), "a year from 1971 to 9998, found 1970"),
+        (LEAST.replace("2019-11-11", "9999-01-01"), "a year from 1971 to 9998, found 9999"),
+        (LEAST.replace("2019-11-11T00:00:00", "2019-11-11T00:00:00.5"), "in whole seconds"),
+        (LEAST.replace("2019-11-11T00:00:00", '"noon"'), "`starts`: "),
+        (LEAST.replace("Asia/Shanghai", "Europe"), "no IANA time zone"),
+        (LEAST + "x = " + "[" * 5_000, "not TOML"),
+        (LEAST + "hours = " + "9" * 5_000 + "\n", "not TOML"),
+        (LEAST + 'milestones = ["0"]\n', "above 0"),
+        (LEAST + 'milestones = ["-5"]\n', "above 0"),
+        (LEAST + 'milestones = ["1e25"]\n', "at most 24 digits"),
+        (LEAST + 'milestones = ["1e-25"]\n', "at most 24 digits"),
+        (LEAST + '[previous]\nname = "x"\n', "`previous`: 'total' is missing"),
+        (LEAST + '[previous]\ntotal = "1"\ntolat = "1"\n', "unknown fields tolat; known are before, curve, name"),
+        (LEAST + '[previous]\ntotal = "1"\nbefore = "0"\n', "`before` is the total of the edition before the last one"),
+        (LEAST + '[previous]\ntotal = "1"\ncurve = [[1.5, "1"]]\n', "a second of a curve is an integer"),
+        (
+            LEAST + '[plausible]\naverage = ["1", "2"]\n',
+            "unknown fields average; known are average_order_value, growth",
+        ),
+        (LEAST + '[plausible]\naverage_order_value = ["1"]\n', "the least and the most"),
+        (LEAST + '[plausible]\ngrowth = ["1", "-1"]\n', "the least and the most"),
+        (LEAST + '[[rates]]\ncurrency = "USD"\nrate = "1"\n', "`rates`: 'date' is missing"),
         (LEAST.replace("2019-11-11T00:00:00", "7"), "local date-time"),
         (LEAST + "hours = 0\n", "whole hours"),
         (LEAST + "hours = true\n", "whole hours"),
@@ -105,12 +140,158 @@ def test_everything_else_is_read_into_minor_units() -> None:
         (LEAST + '[[rates]]\ncurrency = "USD"\ndate = 7\nrate = "1"\n', "expected a date"),
         (LEAST + "rates = 7\n", "expected rows or tables"),
         (LEAST + "colour = 7\n", "unknown fields colour"),
+        (LEAST + 'display = "USD"\n', "expected a list such as"),
+        (LEAST + 'display = ["CNY"]\n', "not CNY, the home currency"),
+        (LEAST + 'display = ["USD", "USD"]\n', "each currency once"),
+        (LEAST + 'display = ["XAU"]\n', "no ISO 4217 currency"),
+        (
+            LEAST + 'display = ["USD", "EUR"]\n[rates.EUR]\n2019-11-12 = "7.7"\n',
+            "no rate of USD, EUR on the start date",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_what_is_wrong(text: str, problem: str) -> None:
     with pytest.raises(FestivalFileError, match=r"f\.toml: ") as refused:
         parse_festival(text, "f.toml")
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LEAST.replace('"f"', f'"{"f" * 64}"'),
+        LEAST.replace('"f"', '"_f__"'),
+        LEAST.replace("2019-11-11", "1971-01-01"),
+        LEAST.replace("2019-11-11", "9998-12-31"),
+        LEAST + f'milestones = ["{"9" * 24}", "1"]\n',
+        LEAST + "points_per_tree = 1\n",
+        LEAST + '[previous]\ntotal = "1"\nbefore = "0.01"\ncurve = [[0, "0"], [1, "1"]]\n',
+        LEAST + '[plausible]\ngrowth = ["1", "1"]\n',
+        LEAST + f'[rates]\nUSD = [{{date = 2019-11-11, rate = "0.{"0" * 23}1"}}]\n',
+    ],
+)
+def test_what_lies_just_within_the_limits_is_read(text: str) -> None:
+    assert parse_festival(text, "f.toml").end_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (LEAST.replace('"f"', f'"{"f" * 65}"'), "1 to 64 characters"),
+        (LEAST.replace('"f"', '""'), "1 to 64 characters"),
+        (LEAST + f'milestones = ["1{"0" * 24}"]\n', "at most 24 digits"),
+        (LEAST + f'[rates]\nUSD = [{{date = 2019-11-11, rate = "0.{"0" * 24}1"}}]\n', "at most 24 digits"),
+        (LEAST + 'points_per_tree = "5"\n', "positive integer"),
+        (LEAST + "points_per_tree = true\n", "positive integer"),
+        (LEAST + "hours = 745\n", "whole hours"),
+        (LEAST + "hours = 1.5\n", "whole hours"),
+        (LEAST + 'facts = "orders"\n', "expected a list out of"),
+        (LEAST + "facts = 7\n", "expected a list out of"),
+        (LEAST + "milestones = [true]\n", "decimal in quotes"),
+        (LEAST + '[previous]\ntotal = "1"\ncurve = [[true, "0"]]\n', "a second of a curve is an integer"),
+        (LEAST + '[plausible]\ngrowth = ["1", "2", "3"]\n', "the least and the most"),
+        (LEAST + '[rates]\nUSD = [{date = 2019-11-11T00:00:00, rate = "1"}]\n', "expected a date"),
+        (LEAST + 'rates = "USD"\n', "`rates`"),
+    ],
+)
+def test_what_lies_just_beyond_the_limits_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(FestivalFileError, match=r"f\.toml: ") as refused:
+        parse_festival(text, "f.toml")
+    assert problem in str(refused.value)
+
+
+def test_a_rate_of_the_very_day_is_the_one_that_holds_whatever_the_order_of_the_rows() -> None:
+    rates = '[rates.USD]\n2019-11-11 = "7.0"\n2019-11-09 = "6.9"\n2019-11-12 = "7.1"\n'
+    assert parse_festival(LEAST + rates, "f.toml").rate_of("USD") == Decimal("7.0")
+
+
+def test_the_day_of_a_rate_is_the_one_that_the_festivals_clock_shows() -> None:
+    """At its start it is still the day before in Greenwich."""
+    text = LEAST.replace("00:00:00", "07:59:59") + '[rates.USD]\n2019-11-11 = "7.0"\n'
+    assert parse_festival(text, "f.toml").rate_of("USD") == Decimal("7.0")
+
+
+def test_a_missing_field_and_a_wrong_one_are_both_told_and_so_is_the_file() -> None:
+    with pytest.raises(FestivalFileError) as refused:
+        parse_festival('id = "f"\nhours = 0\n', "f.toml")
+    problems = str(refused.value).removeprefix("f.toml: ").split("; ")
+    assert [problem.partition("` is")[0].partition("`:")[0] for problem in problems] == [
+        "`timezone",
+        "`starts",
+        "`hours",
+    ]
+
+
+def test_a_festival_without_a_name_is_called_by_its_id_and_one_with_a_name_by_that() -> None:
+    assert parse_festival(LEAST + 'name = ""\n', "f.toml").name == "f"
+    assert parse_festival(LEAST + 'name = "The Day"\n', "f.toml").name == "The Day"
+
+
+def test_the_last_edition_without_a_name_is_called_previous() -> None:
+    previous = parse_festival(LEAST + '[previous]\ntotal = "1"\n', "f.toml").previous
+    assert previous is not None
+    assert (previous.name, previous.total_minor, previous.curve, previous.before_minor) == ("previous", 100, (), None)
+
+
+BERLIN = 'id = "f"\nstarts = {}\ntimezone = "Europe/Berlin"\nhours = 48\n'
+
+
+@pytest.mark.parametrize(
+    ("starts", "start_ms"),
+    [
+        ("2026-10-25T02:30:00+02:00", 1_792_888_200_000),
+        ("2026-10-25T02:30:00+01:00", 1_792_891_800_000),
+        ('"2026-10-25T02:30:00+01:00"', 1_792_891_800_000),
+        ("2026-10-25T03:00:00", 1_792_893_600_000),
+        ("2026-10-25T01:59:59", 1_792_886_399_000),
+        ("2026-03-29T01:59:59", 1_774_745_999_000),
+        ("2026-03-29T03:00:00", 1_774_746_000_000),
+        ("2026-03-29T03:00:00+02:00", 1_774_746_000_000),
+    ],
+)
+def test_a_start_near_a_change_of_the_clock_is_one_instant(starts: str, start_ms: int) -> None:
+    festival = parse_festival(BERLIN.format(starts), "f.toml")
+    assert (festival.start_ms, festival.end_ms) == (start_ms, start_ms + 48 * 3_600_000)
+
+
+@pytest.mark.parametrize(
+    ("starts", "problem"),
+    [
+        ("2026-03-29T02:30:00", "skips 2026-03-29T02:30:00: write 2026-03-29T01:30:00+01:00 or 2026-03-29T03:30:00+02"),
+        ("2026-03-29T02:00:00", "the clock of Europe/Berlin skips 2026-03-29T02:00:00: write"),
+        ("2026-03-29T02:30:00+01:00", "has not the offset of Europe/Berlin: write 2026-03-29T03:30:00+02:00"),
+        ("2026-10-25T02:30:00", "twice: write 2026-10-25T02:30:00+02:00 for the first time, 2026-10-25T02:30:00+01:00"),
+        ("2026-10-25T02:00:00", "the clock of Europe/Berlin shows 2026-10-25T02:00:00 twice"),
+        ("2026-10-25T02:30:00+03:00", "has not the offset of Europe/Berlin: write 2026-10-25T01:30:00+02:00"),
+    ],
+)
+def test_a_start_that_the_clock_skips_or_shows_twice_is_refused(starts: str, problem: str) -> None:
+    with pytest.raises(FestivalFileError) as refused:
+        parse_festival(BERLIN.format(starts), "f.toml")
+    assert str(refused.value).startswith("f.toml: `starts`: ")
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize("hours", [1, 24, 48, 744])
+def test_a_festival_lasts_from_1_to_744_hours(hours: int) -> None:
+    festival = parse_festival(LEAST + f"hours = {hours}\n", "f.toml")
+    assert festival.end_ms - festival.start_ms == hours * 3_600_000
+
+
+def test_a_currency_that_was_withdrawn_can_be_the_one_of_an_old_festival() -> None:
+    assert parse_festival(LEAST + 'home_currency = "LTL"\nmilestones = ["1.5"]\n', "f.toml").milestones_minor == (150,)
+
+
+def test_a_file_that_cannot_be_read_is_told_beside_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes('name = "caf\u00e9"\n'.encode("latin-1"))
+    (tmp_path / "b.toml").mkdir()
+    (tmp_path / "c.toml").write_text("hours = 1\n")
+    with pytest.raises(UsageError) as refused:
+        load_festivals(tmp_path)
+    lines = str(refused.value).splitlines()
+    assert [line.split(": ", 1)[0].rpartition("/")[2] for line in lines] == ["a.toml", "b.toml", "c.toml"]
+    assert "byte 11 is not UTF-8" in lines[0]
+    assert "cannot be read" in lines[1]
 
 
 def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The forecast: shapes, the rest of the day, and the interval out of two curves."""
+"""The forecast: shapes, the mix of pace and prior, and the interval."""
 
 from __future__ import annotations
 
@@ -11,45 +11,34 @@ from hypothesis import strategies as st
 
 from streams.domain.curves import cumulative_orders
 from streams.domain.forecast import (
-    STEPS,
+    Experience,
     Forecast,
+    LastEdition,
+    Misses,
     Shape,
-    back_tested,
+    by_pace,
     forecast,
-    pace_since_ms,
-    remainder,
-    remainder_ratios,
+    mixed,
     shape_of,
 )
-from streams.replay.load import load_curves
+from streams.festivals.editions import editions, published_curves
 
-CURVES = load_curves()
 HOUR_MS = 3_600_000
-
-
-def shape(name: str) -> Shape:
-    return Shape(tuple((point.second, point.amount_minor) for point in CURVES[name].points))
-
-
-OF_2013, OF_2019 = shape("singles-day-2013"), shape("singles-day-2019")
-RATIOS = remainder_ratios(OF_2013, OF_2019)
+OF_2013 = editions()[2013]
 EVEN = Shape(((0, 0), (43_200, 500), (86_400, 1_000)))
+LAST = LastEdition(EVEN, 800)
+NOON, EVENING = Fraction(1, 2), Fraction(3, 4)
+PACE = Misses(((NOON, Fraction(3, 2)),))
+EXPERIENCE = Experience(Fraction(1, 2), PACE, Misses(((NOON, Fraction(3)),)), Misses(((NOON, Fraction(2)),)))
 
 
-def forecast_at(known: Shape, day: Shape, elapsed_ms: int) -> Forecast | None:
-    """Return what would have been forecast on `day` from the shape of `known`."""
-    sold = int(day.amount_at(elapsed_ms))
-    at_pace = int(day.amount_at(elapsed_ms) - day.amount_at(pace_since_ms(day, elapsed_ms)))
-    return forecast(known, RATIOS, elapsed_ms, sold, at_pace)
-
-
-@pytest.mark.parametrize("name", ["singles-day-2013", "singles-day-2014", "singles-day-2019"])
-def test_a_shape_is_the_curve_that_a_replay_follows(name: str) -> None:
-    curve = CURVES[name]
+@pytest.mark.parametrize("year", sorted(editions()))
+def test_a_shape_is_the_curve_that_a_replay_follows(year: int) -> None:
+    curve, shape = published_curves()[year], editions()[year]
     planned = cumulative_orders(curve, curve.total_minor)
     for second in range(0, 86_400, 997):
-        assert int(shape(name).amount_at(second * 1_000)) == planned[second]
-    assert [shape(name).amount_at(point.second * 1_000) for point in curve.points] == [
+        assert int(shape.amount_at(second * 1_000)) == planned[second]
+    assert [shape.amount_at(point.second * 1_000) for point in curve.points] == [
         Fraction(point.amount_minor) for point in curve.points
     ]
 
@@ -68,55 +57,57 @@ def test_a_total_alone_has_no_shape() -> None:
     assert shape_of(((0, 0), (43_200, 500), (90_000, 1_000)), 1_000, 86_400) == EVEN
 
 
-def test_a_day_that_sells_as_the_last_one_did_is_forecast_exactly() -> None:
-    for hour in range(1, 24):
-        sold = EVEN.amount_at(hour * HOUR_MS) * 7
-        since = EVEN.amount_at(pace_since_ms(EVEN, hour * HOUR_MS)) * 7
-        assert remainder(EVEN, hour * HOUR_MS, sold - since) == 7_000 - sold
-
-
-def test_a_larger_opening_rush_alone_does_not_move_the_rest() -> None:
-    assert forecast(EVEN, (Fraction(2),), 12 * HOUR_MS, 10_500, 250) == Forecast(10_750, 11_000, 11_500)
-
-
-def test_an_hour_without_sales_last_time_says_nothing() -> None:
-    late = Shape(((0, 0), (80_000, 0), (86_400, 1_000)))
-    assert remainder(late, HOUR_MS, Fraction(5)) is None
-    assert forecast(late, RATIOS, HOUR_MS, 5, 5) is None
-
-
-def test_the_first_minutes_and_a_lack_of_curves_give_no_forecast_and_the_end_is_the_total() -> None:
-    first_ms = OF_2013.length_ms // STEPS
-    assert forecast_at(OF_2013, OF_2019, first_ms - 1) is None
-    assert forecast_at(OF_2013, OF_2019, first_ms) is not None
-    assert forecast(OF_2013, (), HOUR_MS, 5, 5) is None
-    assert forecast(OF_2013, RATIOS, OF_2013.length_ms, 17, 3) == Forecast(17, 17, 17)
-
-
-def test_the_factor_by_which_the_rest_is_missed_never_grows_in_the_course_of_the_day() -> None:
-    assert len(RATIOS) == 59_472 * STEPS // 86_400  # 2019 was measured up to 16:31:12
-    assert all(earlier >= later > 1 for earlier, later in pairwise(RATIOS))
-    assert remainder_ratios(OF_2019, OF_2013) == RATIOS
-
-
 @pytest.mark.parametrize("hour", range(1, 24))
-def test_the_interval_holds_what_each_curve_made_of_the_other(hour: int) -> None:
-    for known, day in ((OF_2013, OF_2019), (OF_2019, OF_2013)):
-        found = forecast_at(known, day, hour * HOUR_MS)
-        assert found is not None
-        assert day.amount_at(hour * HOUR_MS) // 1 <= found.low_minor <= found.expected_minor <= found.high_minor
-        if hour <= 16:  # both are measured
-            assert found.low_minor - 2 <= day.total_minor <= found.high_minor + 2
+def test_a_day_that_sells_as_the_last_one_did_is_forecast_exactly_by_its_pace(hour: int) -> None:
+    assert by_pace(LAST, hour * HOUR_MS, EVEN.amount_at(hour * HOUR_MS) * 7) == 7_000
 
 
-def test_the_published_points_of_2014_were_forecast_from_2013_within_the_interval() -> None:
-    """What no curve of the interval has seen: USD 1 bn and 2 bn of 2014, and the 9.34 bn that it became."""
-    for second, sold in ((1_020, 10**11), (3_700, 2 * 10**11)):
-        found = forecast(OF_2013, RATIOS, second * 1_000, sold, sold)
-        assert found is not None
-        assert found.low_minor < 934 * 10**9 < found.expected_minor < found.high_minor
+def test_the_mix_is_of_pace_and_damped_growth_by_the_share_sold() -> None:
+    """Half is sold, at 1,000 for the day; the last edition grew by a quarter, half of which comes again: 1,125."""
+    expected = 500 + Fraction(1, 2) * (500 + Fraction(1, 2) * 1_125)
+    assert mixed(LAST, 800, Fraction(1, 2), PACE, (12 * HOUR_MS, Fraction(500))) == expected
+    assert mixed(LAST, 800, Fraction(0), PACE, (12 * HOUR_MS, Fraction(500))) == 1_000
 
 
-def test_editions_of_other_lengths_are_compared_at_the_same_share_of_the_day() -> None:
-    short = Shape(((0, 0), (21_600, 500), (43_200, 1_000)))
-    assert list(back_tested(short, EVEN, 12 * HOUR_MS)) == [500, 500]
+@pytest.mark.parametrize(("sold", "held"), [(250, 750), (2_000, Fraction(4_000 * 2, 3))])
+def test_the_prior_is_held_to_a_pace_of_another_size(sold: int, held: Fraction) -> None:
+    """The pace was never wrong by more than half as much again: a prior outside of that is not believed."""
+    expected = sold + Fraction(1, 2) * (sold + Fraction(1, 2) * held)
+    assert mixed(LAST, 800, Fraction(1, 2), PACE, (12 * HOUR_MS, Fraction(sold))) == expected
+
+
+def test_the_largest_miss_to_come_counts_and_behind_the_last_one_the_last() -> None:
+    misses = Misses(((Fraction(1, 4), Fraction(5, 4)), (NOON, Fraction(2)), (EVENING, Fraction(3, 2))))
+    asked = (0, Fraction(1, 4), NOON, Fraction(5, 8), EVENING, 1)
+    assert [misses.since(Fraction(share)) for share in asked] == [2, 2, 2, 1.5, 1.5, 1.5]
+
+
+def test_the_interval_divides_and_multiplies_the_rest() -> None:
+    assert forecast(LAST, EXPERIENCE, 12 * HOUR_MS, 500) == Forecast(765, 1_031, 1_563)
+    assert 500 + Fraction(531.25) / 2 == Fraction(765.625)
+
+
+def test_without_growth_the_pace_alone_is_the_forecast_with_its_own_errors() -> None:
+    assert forecast(LastEdition(EVEN, None), EXPERIENCE, 12 * HOUR_MS, 500) == Forecast(666, 1_000, 2_000)
+
+
+def test_at_the_end_the_forecast_is_the_total() -> None:
+    assert forecast(LAST, EXPERIENCE, LAST.shape.length_ms, 10_000) == Forecast(10_000, 10_000, 10_000)
+    assert forecast(LAST, EXPERIENCE, 24 * HOUR_MS, 17) == Forecast(17, 17, 17)
+    assert forecast(LAST, EXPERIENCE, 25 * HOUR_MS, 17) == Forecast(17, 17, 17)
+
+
+def test_nothing_is_forecast_in_the_first_minutes_or_before_anything_was_published() -> None:
+    early = LastEdition(OF_2013, None)  # its first amount was published after 55 s
+    assert forecast(early, EXPERIENCE, 299_999, 5) is None
+    assert forecast(early, EXPERIENCE, 300_000, 5) is not None
+    assert forecast(LAST, EXPERIENCE, 12 * HOUR_MS - 1, 5) is None
+    nothing_yet = LastEdition(Shape(((0, 0), (600, 0), (86_400, 1_000))), None)
+    assert forecast(nothing_yet, EXPERIENCE, 600_000, 5) is None
+
+
+@given(st.integers(0, 10**15), st.integers(300_000, 86_399_999))
+def test_an_interval_holds_what_is_expected_and_lies_above_what_is_sold(sold: int, elapsed_ms: int) -> None:
+    found = forecast(LastEdition(OF_2013, 1_910_000_000_000), EXPERIENCE, elapsed_ms, sold)
+    assert found is not None
+    assert sold <= found.low_minor <= found.expected_minor <= found.high_minor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -35,6 +36,16 @@ def test_transit_is_whole_days_from_leaving_to_delivery() -> None:
     ledger = Ledger(declarations())
     assert not ledger.apply("parcels", [encode(way) for way in ways], [LATER_MS] * len(ways))
     assert sums(ledger, "parcels_by_transit", 0) == {"12": 2, "0": 1, "21": 1, "__none__": 1}
+
+
+def test_transit_beyond_sixty_days_is_one_value() -> None:
+    day_ms = 24 * HOUR_MS
+    ways = [
+        parcel(event_id=f"e{days}", shipped_ts=START_MS, ts=START_MS + days * day_ms) for days in (59, 60, 61, 62, 99)
+    ]
+    ledger = Ledger(dataclasses.replace(declarations(), settle_ms=200 * day_ms))
+    assert not ledger.apply("parcels", [encode(way) for way in ways], [LATER_MS] * len(ways))
+    assert sums(ledger, "parcels_by_transit", 0) == {"59": 1, "60": 1, "61+": 3}
 
 
 def test_a_flag_is_a_dimension_and_absent_is_neither() -> None:

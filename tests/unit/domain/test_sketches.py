@@ -10,7 +10,7 @@ from streams.domain.declarations import Declarations
 from streams.domain.ledger import Ledger
 from streams.domain.pages import Page, decode_page
 from streams.domain.rollups import NONE
-from streams.domain.sketches import DISTINCTS, LG_REGISTERS, SketchTable, estimate
+from streams.domain.sketches import DISTINCTS, LG_REGISTERS, SketchTable, _Registers, estimate
 from streams.domain.texts import hash_texts
 from tests.unit.domain.samples import box, declarations, encode, order
 
@@ -108,3 +108,31 @@ def test_what_is_distinct_is_part_of_the_fingerprint() -> None:
     assert [distinct["name"] for distinct in declarations().document()["distincts"]] == [d.name for d in DISTINCTS]
     assert without.fingerprint != Declarations(declarations().festivals, 0, 10).fingerprint
     assert Ledger(without).sketches == {}
+
+
+def test_what_was_added_is_never_added_again_and_later_little_of_what_is_new() -> None:
+    registers = _Registers()
+    hashes = hash_texts([f"buyer {n}" for n in range(200_000)])
+    first = registers.changing(hashes[:100_000])
+    assert len(registers.changing(hashes[:100_000])) == 0
+    assert first.tolist() == hashes[:100_000].tolist()
+    assert len(registers.changing(hashes[100_000:])) < 30_000
+
+
+def test_a_sketch_of_few_texts_is_exact_and_has_bounds_around_it() -> None:
+    for count in (1, 2, 50):
+        found = estimate([sketch_of(*TEXTS[:count])])
+        assert (found.low, found.count) == (count, count)
+        assert count <= found.high <= count + 1
+
+
+def test_a_sketch_takes_registers_only_once_it_holds_too_many_texts_to_keep_them_all() -> None:
+    table = SketchTable()
+    table.fold(HASHES[:1_000])
+    assert table._registers is None
+    table.fold(HASHES)
+    assert table._registers is not None
+    table.fold(HASHES)
+    list(table.take_changed())
+    table.fold(HASHES)
+    assert list(table.take_changed()) == []

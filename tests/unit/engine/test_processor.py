@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import orjson
 import pytest
 
 from streams.domain.declarations import FingerprintError
-from streams.domain.pages import PageKey, cursor_key, decode_cursor, fingerprint_key
+from streams.domain.pages import PageKey
+from streams.domain.rejections import Reason
 from streams.engine.batch import RecordBatch
-from streams.engine.checkpoint import Checkpoint, Restored, UnreadableError
+from streams.engine.checkpoint import Checkpoint, Original, Restored, SeenKey, UnreadableError
+from streams.engine.processing import HoleError
 from streams.engine.processor import (
     SEEN_LIMIT_BYTES,
     WAITING_LIMIT_BATCHES,
     WAITING_LIMIT_RECORDS,
     CountingError,
-    HoleError,
     PartitionProcessor,
     restore_processor,
 )
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
 
-from tests.unit.domain.samples import START_MS, declarations, encode, festival, order
+from tests.unit.domain.samples import IDENTITY, START_MS, declarations, encode, festival, order
 
 MINUTE_MS = 60_000
 
@@ -53,6 +55,7 @@ def orders(*event_ids: str) -> list[bytes | None]:
 def started() -> PartitionProcessor:
     """Return a processor at offset 10 of orders."""
     processor = PartitionProcessor(declarations(), 3, "g1")
+    processor.belongs_to(IDENTITY)
     processor.start_at("orders", 10)
     return processor
 
@@ -66,17 +69,28 @@ def cut(processor: PartitionProcessor) -> Checkpoint:
 
 def restored(*checkpoints: Checkpoint) -> Restored:
     """Return what checkpoints leave behind."""
-    pages: dict[bytes, bytes] = {}
-    seen: dict[bytes, bytes | None] = {}
+    pages: dict[PageKey, bytes] = {}
+    seen: dict[SeenKey, bytes | None] = {}
     for checkpoint in checkpoints:
-        pages.update([*checkpoint.pages, checkpoint.cursor])
+        pages.update(checkpoint.pages)
         seen.update(checkpoint.seen)
-    return Restored(pages, {key: value for key, value in seen.items() if value is not None})
+    kept = {key: hashes for key, hashes in seen.items() if hashes is not None}
+    return Restored(checkpoints[-1].cursor, checkpoints[0].fingerprint, pages, kept)
+
+
+def outcomes(processor: PartitionProcessor) -> Counter[str]:
+    """Return the number of orders by outcome."""
+    return processor.count_waiting().topics["orders"].outcomes
+
+
+def reasons(processor: PartitionProcessor) -> Counter[str]:
+    """Return the number of rejected orders by reason."""
+    return processor.count_waiting().topics["orders"].rejected
 
 
 def counted(processor: PartitionProcessor) -> int:
     """Return the number of orders counted."""
-    return processor.outcomes["orders"]["counted"]
+    return outcomes(processor)["counted"]
 
 
 def test_a_batch_above_the_position_is_a_hole_and_counts_nothing() -> None:
@@ -94,7 +108,7 @@ def test_a_batch_below_the_position_is_dropped_and_one_across_it_is_trimmed() ->
     processor.apply(batch(10, orders("a", "b")))
     processor.apply(batch(11, orders("b", "c")))
     processor.apply(batch(5, orders(*"defgh")))
-    assert processor.outcomes["orders"] == {"counted": 3, "rejected": 0, "late": 0, "expired": 0, "outside": 0}
+    assert outcomes(processor) == {"counted": 3, "rejected": 0, "late": 0, "expired": 0, "outside": 0}
     assert processor.positions == {"orders": 13}
 
 
@@ -103,13 +117,13 @@ def test_small_batches_are_counted_together_when_there_are_enough_or_someone_loo
 ) -> None:
     processor = started()
     calls: list[int] = []
-    apply = processor.ledger.apply
+    apply = processor.count_waiting().apply
 
     def told(topic: str, values: Sequence[bytes | None], times: Sequence[int]) -> object:
         calls.append(len(values))
         return apply(topic, values, times)
 
-    monkeypatch.setattr(processor.ledger, "apply", told)
+    monkeypatch.setattr(processor.count_waiting(), "apply", told)
     for number in range(WAITING_LIMIT_BATCHES - 1):
         processor.apply(batch(10 + number, orders(str(number))))
     assert calls == []
@@ -125,7 +139,7 @@ def test_small_batches_are_counted_together_when_there_are_enough_or_someone_loo
 
 def test_a_fault_while_counting_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     processor = started()
-    monkeypatch.setattr(processor.ledger, "apply", lambda *_: 1 // 0)
+    monkeypatch.setattr(processor.count_waiting(), "apply", lambda *_: 1 // 0)
     processor.apply(batch(10, orders("a", "b")))
     with pytest.raises(CountingError, match=r"^orders\[3\] offsets 10 to 11$") as fault:
         processor.cut()
@@ -136,20 +150,20 @@ def test_a_batch_without_records_moves_the_position() -> None:
     processor = started()
     cut(processor)
     processor.apply(batch(10, [], next_offset=17))
-    assert decode_cursor(cut(processor).cursor[1]).positions == {"orders": 17}
+    assert cut(processor).cursor.positions == {"orders": 17}
 
 
 def test_a_takeover_commits_a_cursor_with_nothing_to_count_and_then_rests() -> None:
     processor = started()
     first = cut(processor)
-    assert [key for key, _ in first.pages] == [fingerprint_key("g1")]
+    assert (first.pages, first.fingerprint) == ([], declarations().fingerprint)
     assert first.positions == {"orders": 10}
     assert processor.cut() is None
     again = restore_processor(declarations(), 3, "g1", restored(first))
     assert again.started == {"orders": 10}
     second = cut(again)
-    assert second.pages == []
-    assert decode_cursor(second.cursor[1]).sequence == 2
+    assert (second.pages, second.fingerprint) == ([], None)
+    assert second.cursor.sequence == 2
 
 
 def test_positions_kept_from_the_group_are_told_by_the_next_cut_that_tells_it_be_there_nothing_else() -> None:
@@ -171,28 +185,24 @@ def test_a_checkpoint_holds_the_pages_that_changed_and_no_others() -> None:
     cut(processor)
     processor.apply(batch(12, [encode(order(event_id="c", ts=START_MS + 302_000))], START_MS + 302_000))
     keys = [key for key, _ in cut(processor).pages]
-    assert PageKey("g1", "day", "orders_by_second", 1).encode() in keys
-    assert PageKey("g1", "day", "orders_by_merchant", 0).encode() in keys
+    assert PageKey("g1", "day", "orders_by_second", 1) in keys
+    assert PageKey("g1", "day", "orders_by_merchant", 0) in keys
     assert len(keys) == 6
 
 
 def test_a_rejected_record_keeps_its_key_and_bytes_and_says_where_it_came_from() -> None:
     processor = started()
     processor.apply(batch(10, [b"{", *orders("a")], keys=[b"key", None]))
-    assert processor.rejected["orders"] == {"not_json": 1}
+    assert reasons(processor) == {"not_json": 1}
     assert processor.pending_rejected_bytes == 4
     (record,) = cut(processor).rejected
-    assert (record.topic, record.key, record.value) == ("orders.rejected", b"key", b"{")
-    headers = dict(record.headers)
-    assert headers.pop("detail")
-    assert headers == {
-        "reason": b"not_json",
-        "source_topic": b"orders",
-        "source_partition": b"3",
-        "source_offset": b"10",
-    }
+    assert (record.topic, record.partition, record.offset) == ("orders", 3, 10)
+    assert (record.key, record.value) == (b"key", b"{")
+    assert record.rejection.reason is Reason.NOT_JSON
+    assert record.rejection.detail
+    assert (record.original, record.original_key_bytes) == (None, None)
     assert processor.pending_rejected_bytes == 0
-    assert processor.rejected["orders"] == {"not_json": 1}
+    assert reasons(processor) == {"not_json": 1}
 
 
 def test_a_huge_record_is_rejected_by_its_head_and_its_hash() -> None:
@@ -200,10 +210,9 @@ def test_a_huge_record_is_rejected_by_its_head_and_its_hash() -> None:
     processor.apply(batch(10, [b"x" * 950_000, None, b"y" * 70_000], keys=[None, b"k" * 950_000, None]))
     huge, keyed, large = cut(processor).rejected
     assert huge.value == b"x" * 65_536
-    assert dict(huge.headers)["original_bytes"] == b"950000"
-    assert dict(huge.headers)["sha256"] == hashlib.sha256(b"x" * 950_000).hexdigest().encode()
+    assert huge.original == Original(950_000, hashlib.sha256(b"x" * 950_000).hexdigest())
     assert keyed.key == b"k" * 65_536
-    assert dict(keyed.headers)["original_key_bytes"] == b"950000"
+    assert (keyed.original, keyed.original_key_bytes) == (None, 950_000)
     assert large.value == b"y" * 70_000
 
 
@@ -216,10 +225,18 @@ def test_hashes_are_written_once_and_tombstoned_behind_the_horizon() -> None:
     assert len(value) == 16
     again = restore_processor(declarations(), 3, "g1", restored(first))
     again.apply(batch(12, orders("a"), START_MS + 10 * MINUTE_MS))
-    assert again.outcomes["orders"]["duplicate"] == 1
+    assert outcomes(again)["duplicate"] == 1
     again.apply(batch(13, orders("b"), START_MS + 11 * MINUTE_MS))
     assert counted(again) == 3
     assert (key, None) in cut(again).seen
+
+
+def test_hashes_that_were_written_by_the_same_owner_are_tombstoned_too() -> None:
+    processor = started()
+    processor.apply(batch(10, orders("a", "b")))
+    ((key, _),) = cut(processor).seen
+    processor.apply(batch(12, orders("c"), START_MS + 11 * MINUTE_MS))
+    assert (key, None) in cut(processor).seen
 
 
 def test_many_hashes_are_split_into_records_that_kafka_takes() -> None:
@@ -231,12 +248,12 @@ def test_many_hashes_are_split_into_records_that_kafka_takes() -> None:
 
 
 def test_an_empty_ledger_restores_to_a_processor_without_positions() -> None:
-    assert restore_processor(declarations(), 3, "g1", Restored({}, {})).positions == {}
+    assert restore_processor(declarations(), 3, "g1", Restored()).positions == {}
 
 
 def test_another_fingerprint_is_refused_by_name() -> None:
     committed = restored(cut(started()))
-    with pytest.raises(FingerprintError, match=r"festivals\.day\.end_ms"):
+    with pytest.raises(FingerprintError, match=r"festival day, end"):
         restore_processor(declarations(festival(hours=23)), 3, "g1", committed)
 
 
@@ -244,15 +261,31 @@ def test_a_ledger_that_cannot_be_read_is_never_guessed() -> None:
     processor = started()
     processor.apply(batch(10, orders("a")))
     committed = restored(cut(processor))
-    page = PageKey("g1", "day", "orders_by_second", 0).encode()
-    unknown = orjson.dumps(["g1", "page", "day", "orders_by_moon", 0])
-    for pages in (
-        {page: committed.pages[page]},
-        {**committed.pages, page: b"\xc1"},
-        {**committed.pages, page: committed.pages[PageKey("g1", "day", "orders_by_merchant", 0).encode()]},
-        {**committed.pages, unknown: committed.pages[page]},
-        {**committed.pages, cursor_key("g1"): b"{"},
-        {key: value for key, value in committed.pages.items() if key != fingerprint_key("g1")},
+    page, other = (PageKey("g1", "day", rollup, 0) for rollup in ("orders_by_second", "orders_by_merchant"))
+    unknown = PageKey("g1", "day", "orders_by_moon", 0)
+    for broken in (
+        replace(committed, cursor=None),
+        Restored(fingerprint=committed.fingerprint),
+        replace(committed, fingerprint=None),
+        replace(committed, pages={**committed.pages, page: b"\xc1"}),
+        replace(committed, pages={**committed.pages, page: committed.pages[other]}),
+        replace(committed, pages={**committed.pages, unknown: committed.pages[page]}),
+        replace(committed, seen={SeenKey("g1", "orders", 1, 1, 0): b"7 bytes"}),
     ):
         with pytest.raises(UnreadableError):
-            restore_processor(declarations(), 3, "g1", Restored(pages, {}))
+            restore_processor(declarations(), 3, "g1", broken)
+
+
+def test_the_leader_of_the_newest_batch_is_known_also_where_nothing_of_it_is_counted() -> None:
+    """By it a log that lost its tail is told; a control record's is the newest there is."""
+    processor = started()
+    first = cut(processor)
+    assert first.cursor.epochs == {}
+    processor.apply(batch(10, orders("a"), leader_epoch=4))
+    assert processor.epochs == {"orders": 4}
+    processor.apply(batch(11, [], next_offset=12, leader_epoch=5))
+    processor.apply(batch(9, orders("a"), leader_epoch=3))
+    last = cut(processor)
+    assert last.cursor.epochs == {"orders": 5}
+    again = restore_processor(declarations(), 3, "g1", restored(first, last))
+    assert (again.epochs, again.identity) == ({"orders": 5}, IDENTITY)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from streams.domain.pages import Cursor
-from streams.engine.status import GRACE_MS, HeldReason, Histogram, PartitionState, WorkerStatus
+from streams.engine.status import (
+    BATCH_BOUNDS,
+    CHECKPOINT_BOUNDS,
+    DELAY_BOUNDS,
+    GRACE_MS,
+    HeldReason,
+    Histogram,
+    PartitionState,
+    WorkerStatus,
+)
+from tests.unit.domain.samples import IDENTITY
 
 
 def _cursor(sequence: int, position: int, counted: int, *, late: int = 0, rejected: int = 0) -> Cursor:
@@ -15,6 +27,8 @@ def _cursor(sequence: int, position: int, counted: int, *, late: int = 0, reject
         outcomes={"orders": {"counted": counted, "rejected": rejected, "late": late}},
         rejected={"orders": {"not_json": rejected}} if rejected else {},
         sequence=sequence,
+        identity=IDENTITY,
+        epochs={},
     )
 
 
@@ -134,3 +148,122 @@ def test_delays_batches_and_failures_are_counted() -> None:
     assert snapshot.delay_seconds.total == 0
     assert snapshot.batch_records.count == 1
     assert (snapshot.checkpoint_failures, snapshot.rebalances) == (1, 1)
+
+
+def test_a_held_partition_says_whose_log_is_the_reason_and_since_when() -> None:
+    status = WorkerStatus()
+    status.assigned([0], 0)
+    status.held(0, HeldReason.LOG_DELETED, "gone", "orders", 77)
+    held = status.snapshot().partitions[0]
+    assert (held.state, held.reason, held.detail, held.topic, held.since_ms) == (
+        PartitionState.HELD,
+        HeldReason.LOG_DELETED,
+        "gone",
+        "orders",
+        77,
+    )
+    status.consuming(0)
+    assert (status.snapshot().partitions[0].reason, status.readiness(78)[0]) == (None, True)
+
+
+def test_each_reason_of_rejections_is_told_by_the_checkpoint_that_meets_it_first() -> None:
+    status = WorkerStatus()
+    status.assigned([0, 1], 0)
+    assert status.observe_checkpoint(0, _cursor(1, position=3, counted=3), 0.01) == set()
+    assert status.observe_checkpoint(0, _cursor(2, position=4, counted=3, rejected=1), 0.01) == {("orders", "not_json")}
+    assert status.observe_checkpoint(0, _cursor(3, position=6, counted=3, rejected=3), 0.01) == set()
+    assert status.observe_checkpoint(1, _cursor(1, position=2, counted=0, rejected=2), 0.01) == set()
+    assert status.snapshot().rejected == {("orders", "not_json"): 5}
+
+
+def test_what_an_earlier_worker_rejected_is_met_for_the_first_time_when_it_comes_again_here() -> None:
+    status = WorkerStatus()
+    status.assigned([0], 0)
+    status.restored(0, _cursor(7, position=9, counted=0, rejected=9), 0.1)
+    assert status.observe_checkpoint(0, _cursor(8, position=10, counted=1, rejected=9), 0.1) == set()
+    assert status.observe_checkpoint(0, _cursor(9, position=11, counted=1, rejected=10), 0.1) == {
+        ("orders", "not_json")
+    }
+
+
+@pytest.mark.parametrize("has_left", [True, False])
+def test_a_partition_that_left_or_lost_its_cursor_is_counted_from_nothing(*, has_left: bool) -> None:
+    status = WorkerStatus()
+    status.assigned([0], 0)
+    status.restored(0, _cursor(7, position=90, counted=90), 0.1)
+    if has_left:
+        status.assigned([], 5)
+    else:
+        status.restored(0, None, 0.1)
+    status.assigned([0], 9)
+    status.observe_checkpoint(0, _cursor(1, position=3, counted=3), 0.01)
+    assert status.snapshot().outcomes["orders", "counted"] == 3
+
+
+def test_checkpoints_and_delays_are_observed_with_how_long_they_took_and_how_many_waited() -> None:
+    status = WorkerStatus()
+    status.assigned([0], 0)
+    for sequence, seconds in ((1, 0.004), (2, 0.3)):
+        status.observe_checkpoint(0, _cursor(sequence, position=sequence, counted=sequence), seconds)
+    status.observe_delay(0.2, 30)
+    status.observe_delay(100.0, 5)
+    snapshot = status.snapshot()
+    assert snapshot.checkpoints == 2
+    assert (snapshot.checkpoint_seconds.count, round(snapshot.checkpoint_seconds.total, 3)) == (2, 0.304)
+    assert (snapshot.delay_seconds.count, snapshot.delay_seconds.total) == (35, 506.0)
+
+
+def test_a_worker_that_was_never_ready_has_no_grace_and_one_that_was_has_it_anew_each_time() -> None:
+    status = WorkerStatus()
+    status.assigned([0], 1_000)
+    assert status.readiness(1_001) == (False, "partitions [0] are not restored yet")
+    status.consuming(0)
+    status.restoring(0, 100_000)
+    assert status.readiness(100_000 + GRACE_MS - 1) == (True, "taking over partitions [0]")
+    assert status.readiness(100_000 + GRACE_MS) == (False, "partitions [0] are not restored yet")
+    status.consuming(0)
+    status.restoring(0, 200_000)
+    assert status.readiness(200_001)[0]
+
+
+def test_a_rebalance_keeps_what_is_committed_and_an_assignment_too() -> None:
+    status = WorkerStatus()
+    status.assigned([0], 0)
+    status.restored(0, _cursor(1, position=50, counted=50), 0.1)
+    status.rebalance_started(1)
+    status.assigned([0, 1], 2)
+    partitions = status.snapshot().partitions
+    assert (partitions[0].positions, partitions[1].positions) == ({"orders": 50}, {})
+    assert {partition.state for partition in partitions.values()} == {PartitionState.RESTORING}
+
+
+def test_the_bounds_of_histograms_ascend_so_that_each_observation_has_one_bucket() -> None:
+    for bounds in (DELAY_BOUNDS, CHECKPOINT_BOUNDS, BATCH_BOUNDS):
+        assert list(bounds) == sorted(set(bounds))
+        assert bounds[0] > 0
+
+
+def test_a_worker_may_take_half_a_minute_to_take_over_what_it_was_dealt() -> None:
+    """Contract 4: a rebalance under 30 s stays ready."""
+    assert GRACE_MS == 30_000
+
+
+def test_the_bounds_are_those_that_panels_and_alerts_ask_for() -> None:
+    assert DELAY_BOUNDS == (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+    assert CHECKPOINT_BOUNDS == (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+    assert BATCH_BOUNDS == (1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000, 20_000)
+
+
+def test_a_checkpoint_that_waits_for_half_a_minute_makes_a_worker_not_ready_and_says_why() -> None:
+    status = WorkerStatus()
+    status.assigned([3], 0)
+    status.consuming(3)
+    status.checkpoint_waits(3, GRACE_MS - 1)
+    assert status.readiness(0)[0]
+    status.checkpoint_waits(3, GRACE_MS + 1_000)
+    status.checkpoint_waits(4, GRACE_MS + 1_000)
+    is_ready, why = status.readiness(0)
+    assert not is_ready
+    assert why.startswith("a checkpoint of partition 3 waits for Kafka since 31 s: look at the broker")
+    status.checkpoint_waits(3, 0)
+    assert status.readiness(0)[0]

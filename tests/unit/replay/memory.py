@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streams.replay.counting import Acknowledged, Counter
-from streams.replay.events import columns
+from streams.native.texts import taken
+from streams.replay.drawn_events import columns
 from streams.replay.load import FACTS
 from streams.replay.rendering import Renderer
-from streams.replay.texts import taken
 from streams.replay.timeline import Timeline
+from streams.truth.acknowledged import Acknowledged, Counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from streams.domain.festivals import Festival
     from streams.replay.load import Load
-    from streams.replay.tally import Tally
+    from streams.truth.tally import Tally
 
 RECORD_TIME_MS = 1_795_000_000_000
 DAY_MS = 86_400_000

@@ -9,18 +9,21 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streams.domain.decoding import Decoder
 from streams.domain.facts import FACTS
+from streams.domain.festivals import parse_festival
 from streams.errors import UsageError
 from streams.festivals import load_festivals
+from streams.replay.drawn_events import columns
 from streams.replay.load import Load, festival_load, parse_share
 from streams.replay.poison import REASONS, bad_record
-from streams.replay.timeline import Kind, Timeline, unpack
+from streams.replay.timeline import AFTERMATH_LIMIT_MS, RESEND, Kind, Timeline, pack, step_bits, unpack
 from tests.unit.replay.memory import DAY_MS, RECORD_TIME_MS, Log, send
 
-DIGEST = "bf90b9d3bd2a2ea54413b792f1aa0e36dafff7de9d101bc54a4db0056b85cf76"
+DIGEST = "524ca4a2a0867e6ed498804d31e88c68d7cfb73a621102f2f3be0e23fd5d5a95"
 SHARES = {
     "duplicates": Decimal("0.2"),
     "late": Decimal("0.1"),
@@ -99,7 +102,7 @@ def test_an_order_and_its_payment_lie_in_one_partition_under_the_order_id() -> N
 def test_the_counter_rejects_each_bad_record_for_its_reason(topic: str) -> None:
     decoder = Decoder(FACTS[topic], ("event_id",))
     for reason in REASONS[topic]:
-        value = bad_record(topic, reason, "1-7", 1_573_401_600_000)
+        value = bad_record(topic, reason, f"n{reason}-bad-1-7", "1-7", 1_573_401_600_000)
         columns, rejections = decoder.decode([value], [RECORD_TIME_MS])
         assert len(columns) == 0
         assert [rejection.reason for _, rejection in rejections] == [reason]
@@ -121,7 +124,7 @@ def test_events_are_sent_in_order_of_time_but_for_late_ones_and_resends() -> Non
     timeline = Timeline(load, range(4))
     sent: list[int] = []
     while not timeline.is_done:
-        at, numbers, kinds = unpack(timeline.take_orders(100))
+        at, numbers, kinds = unpack(load, timeline.take_orders(100))
         sent += at.tolist()
         assert set(kinds.tolist()) <= set(Kind)
         assert numbers.max(initial=0) < 3_000
@@ -134,7 +137,7 @@ def test_a_timeline_cut_by_time_hands_out_nothing_before_its_turn() -> None:
     handed: list[int] = []
     for until_ms in range(0, 109_000_000, 450_000):
         packed = timeline.take_until(until_ms)
-        assert (unpack(packed)[0] < until_ms).all()
+        assert (unpack(load, packed)[0] < until_ms).all()
         handed += packed.tolist()
     assert timeline.is_done
     whole = Timeline(load, range(4))
@@ -186,7 +189,7 @@ def test_boxes_come_back_on_their_own_day_or_after_their_parcels() -> None:
 
 def test_the_day_of_2014_has_its_published_total() -> None:
     load = festival_load(load_festivals()["singles-day-2014"], RECORD_TIME_MS, orders=278_000, partitions=1)
-    assert load.plan.gross_minor[-1] == 5_710_009_000  # CNY 57.1 bn at 1:1,000
+    assert load.plan.gross_minor[-1] == 5_711_036_400  # CNY 57.11 bn at 1:1,000
 
 
 def test_a_day_that_is_not_over_is_refused() -> None:
@@ -215,3 +218,83 @@ def test_shares_are_decimals_or_per_cent(text: str, share: str) -> None:
 def test_other_shares_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"share|between"):
         parse_share(text)
+
+
+HOSTILE_IDS = (
+    "singles-day-2019",
+    'a"b\\c',
+    "12300",
+    '"CNY"',
+    "双十一\n",
+    "%d",
+    "x" * 38,
+    "x" * 39,
+    "双" * 64,
+    "😀" * 64,
+)
+
+
+@pytest.mark.parametrize("festival", HOSTILE_IDS)
+def test_event_ids_begin_with_the_festivals_id_and_are_valid_whatever_that_is(festival: str) -> None:
+    load = replace(load_of(orders=300, shares=SHARES), festival=festival, seed=2**31 - 1, facts=tuple(FACTS))
+    assert len(f"{load.event_id_prefix}bad-{2**31 - 1}-{2**31 - 1}") <= 64
+    log, tally = send(load, ())
+    reasons: dict[str, Counter[str]] = {topic: Counter() for topic in FACTS}
+    for (topic, _), values in log.values.items():
+        decoded, rejected = Decoder(FACTS[topic], ("event_id",)).decode(values, [RECORD_TIME_MS] * len(values))
+        assert all(event_id.startswith(load.event_id_prefix) for event_id in decoded.texts["event_id"].appearing())
+        reasons[topic].update(rejection.reason.value for _, rejection in rejected)
+    assert reasons == tally["rejected"]
+    whole = festival if len(festival) <= 38 else festival[:29]
+    assert load.event_id_prefix.startswith(whole)
+
+
+def test_two_festivals_whose_long_ids_begin_alike_have_different_events() -> None:
+    first, second = (replace(load_of(), festival="x" * 60 + end) for end in "ab")
+    assert first.event_id_prefix != second.event_id_prefix
+    assert replace(load_of(), festival="a").event_id_prefix == "a-"
+
+
+def a_festival_of(hours: int) -> Load:
+    text = f'id = "f"\nstarts = 2019-11-11T00:00:00\ntimezone = "Asia/Shanghai"\nhours = {hours}\n'
+    festival = parse_festival(text, "f.toml")
+    return festival_load(festival, RECORD_TIME_MS, orders=2_000, partitions=2, shares={"late": Decimal("0.1")})
+
+
+@pytest.mark.parametrize(("hours", "step"), [(1, 1), (24, 1), (29, 1), (30, 2), (48, 2), (744, 32)])
+def test_a_festival_of_any_length_is_sent_whole_in_order_and_however_it_is_cut(hours: int, step: int) -> None:
+    load = a_festival_of(hours)
+    assert 1 << step_bits(load) == step
+    end_ms = hours * 3_600_000
+    whole = Timeline(load, range(2)).take_orders(10**6)
+    assert (np.diff(whole) >= 0).all()
+    by_piece, by_time = Timeline(load, range(2)), Timeline(load, range(2))
+    pieces, until_ms = [], 0
+    while not by_piece.is_done:
+        pieces.append(by_piece.take_orders(37))
+    assert np.concatenate(pieces).tolist() == whole.tolist()
+    handed = []
+    while not by_time.is_done:
+        until_ms += end_ms // 97
+        handed.append(by_time.take_until(until_ms))
+        assert (unpack(load, handed[-1])[0] < until_ms).all()
+    assert np.concatenate(handed).tolist() == whole.tolist()
+    events = columns(load, whole)
+    placed = events.kinds == Kind.PLACED
+    assert np.count_nonzero(placed) == 2_000
+    assert load.start_ms <= events.event_times_ms[placed].min() < events.event_times_ms[placed].max() < load.end_ms
+    sent_ms, _, _ = unpack(load, whole)
+    on_time = sent_ms[placed] - (events.event_times_ms[placed] - load.start_ms)
+    assert on_time.min() > -step
+    assert sent_ms.max() < end_ms + 8 * 3_600_000
+
+
+def test_as_many_orders_as_a_load_may_have_fit_into_the_longest_festival() -> None:
+    load = replace(a_festival_of(744), orders=2**31 - 1)
+    last = load.end_ms - load.start_ms + AFTERMATH_LIMIT_MS - 1
+    packed = pack(load, np.array([0, last]), np.array([0, 2**31 - 1]), RESEND + Kind.BAD_BOX)
+    assert (packed > 0).all()
+    sent_ms, numbers, kinds = unpack(load, packed)
+    assert numbers.tolist() == [0, 2**31 - 1]
+    assert kinds.tolist() == [RESEND + Kind.BAD_BOX] * 2
+    assert 0 <= last - sent_ms[1] < 32

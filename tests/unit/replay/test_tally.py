@@ -11,14 +11,14 @@ import pytest
 from streams.errors import UsageError
 from streams.festivals import load_festivals
 from streams.replay.load import festival_load
-from streams.replay.tally import compare, merge_parts, merge_tallies, read_tally, write_tally
+from streams.truth.tally import compare, merge_parts, merge_tallies, read_tally, write_tally
 from tests.unit.replay.memory import RECORD_TIME_MS, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from streams.replay.tally import Tally
+    from streams.truth.tally import Tally
 
 FESTIVAL = "singles-day-2019"
 

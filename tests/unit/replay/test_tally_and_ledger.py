@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.board.totals import totals_document
-from streams.board.view import CommittedView
+from streams.board.answers.totals import totals_document
+from streams.board.view.committed_view import CommittedView
 from streams.domain.declarations import Declarations
 from streams.domain.festivals import Festival, parse_festival
 from streams.engine.batch import RecordBatch
+from streams.engine.ledger_records import Live
 from streams.engine.processor import PartitionProcessor
 from streams.festivals import load_festivals
 from streams.replay.load import festival_load
-from streams.replay.tally import DIMENSIONS, compare, merge_tallies
+from streams.truth.tally import DIMENSIONS, compare, merge_tallies
+from tests.unit.domain.samples import IDENTITY
 from tests.unit.replay.memory import DAY_MS, RECORD_TIME_MS, Log, send
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ class Delta:
     generation: str = "g1"
     changed_pages: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
     cursors: dict[int, bytes] = field(default_factory=dict)
+    notes: dict[int, bytes] = field(default_factory=dict)
+    counted_from: dict[str, dict[str, int]] = field(default_factory=dict)
+    misfits: dict[int, str] = field(default_factory=dict)
     partitions: int = 0
     reset: bool = False
 
@@ -51,6 +56,7 @@ def count(log: Log, festivals: Mapping[str, Festival], settle_ms: int = 30 * DAY
     delta = Delta(partitions=1 + max(partition for _, partition in log.values))
     for partition in range(delta.partitions):
         processor = PartitionProcessor(declarations, partition, "g1")
+        processor.belongs_to(IDENTITY)
         for topic in declarations.topics:
             values = log.values.get((topic, partition), [])
             processor.start_at(topic, 0)
@@ -68,8 +74,9 @@ def count(log: Log, festivals: Mapping[str, Festival], settle_ms: int = 30 * DAY
             )
         checkpoint = processor.cut()
         assert checkpoint is not None
-        delta.cursors[partition] = checkpoint.cursor[1]
-        delta.changed_pages |= {(partition, key): value for key, value in checkpoint.pages}
+        encoded = Live().encode(checkpoint)
+        delta.cursors[partition] = encoded.last[1]
+        delta.changed_pages |= {(partition, key): value for key, value in encoded.pages.items()}
     view = CommittedView()
     view.feed(delta)
     return view
@@ -106,6 +113,27 @@ def test_the_ledger_counts_every_measure_as_the_tally_says(shares: dict[str, str
     log, tally = send(load, tuple(festivals.values()))
     for document in documents(log):
         assert compare(tally, document) == []
+
+
+@pytest.mark.parametrize("hours", [1, 48, 744])
+def test_two_festivals_replayed_with_one_seed_at_once_are_no_duplicates_of_each_other(hours: int) -> None:
+    texts = {
+        name: f'id = "{name}"\nstarts = 2019-11-11T00:00:00\ntimezone = "Asia/Shanghai"\nhours = {hours}\n'
+        for name in (FESTIVAL, "other")
+    }
+    festivals = {name: parse_festival(text, f"{name}.toml") for name, text in texts.items()}
+    log, after, tallies = Log(), None, []
+    for festival in festivals.values():
+        load = festival_load(festival, RECORD_TIME_MS, orders=500, partitions=2, shares={"duplicates": Decimal("0.2")})
+        log, tally = send(load, tuple(festivals.values()), log=log, after=after)
+        after = tally["max_event_times_ms"]
+        tallies.append(tally)
+    merged = merge_tallies(tallies)
+    snapshot = count(log, festivals).snapshot()
+    for festival in festivals.values():
+        document = totals_document(snapshot, festival)
+        assert document["orders"] == 1_000
+        assert compare(merged, document) == []
 
 
 def test_resends_beyond_the_horizon_are_counted_again_by_both() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,15 @@ from aiohttp.test_utils import TestClient, TestServer
 from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.board.memory import MemoryLedger
-from streams.board.view import CommittedView
-from streams.engine.clock import ManualClock
+from streams.board.view.committed_view import CommittedView
+from streams.engine.clock import BrokerClock, ManualClock
+from streams.engine.memory import CellLedger
 from streams.engine.status import HeldReason, WorkerStatus
 from streams.festivals import load_festivals
+from streams.web import openapi
 from streams.web.api import INDEX, OPENAPI, application
-from streams.web.source import Source
+from streams.web.shown import Shown
+from tests.unit.looks import judging
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,18 +35,18 @@ class Counter:
     """A ledger, its view and what is served of it."""
 
     def __init__(self, status: WorkerStatus | None = None) -> None:
-        self.ledger = MemoryLedger(1)
+        self.ledger = CellLedger(1)
         self.view = CommittedView()
         self.ends = {"orders": {0: 9}}
         self.clock = ManualClock(DAY.start_ms)
         self.is_loaded = True
-        self.source = Source(
+        self.source = Shown(
             FESTIVALS,
             self.view.snapshot,
-            lambda: self.ends,
+            judging(self.view.snapshot, lambda: self.ends),
             lambda: self.is_loaded,
             status,
-            self.clock,
+            BrokerClock(self.clock),
         )
 
     def count(self, orders: int, gross_minor: int = 0, at_ms: int = DAY.start_ms) -> None:
@@ -89,12 +92,25 @@ async def test_totals_as_of_an_instant(client: Client, counter: Counter) -> None
         assert (await got(client, f"/api/totals?at={at}"))["orders"] == orders
 
 
+async def test_the_home_total_is_told_in_the_currencies_asked_for_and_displayed(
+    client: Client, counter: Counter
+) -> None:
+    counter.count(1, 10_000)
+    for question in ("in=JPY&in=GBP", "in=JPY,GBP,USD"):
+        totals = await got(client, f"/api/totals?{question}")
+        assert list(totals["in"]) == ["USD", "EUR", "JPY", "GBP"]
+        assert totals["in"]["JPY"]["gross"] == 1_554
+    assert list((await got(client, "/api/totals"))["in"]) == ["USD", "EUR"]
+    assert (await got(client, "/api/festivals"))["festivals"][-1]["display"] == ["USD", "EUR"]
+
+
 async def test_totals_beyond_64_bits_arrive_in_full(client: Client, counter: Counter) -> None:
     counter.count(1, 2**70)
     assert (await got(client, "/api/totals"))["money"]["CNY"]["gross"] == 2**70
 
 
 async def test_without_a_name_the_running_festival_is_shown(client: Client, counter: Counter) -> None:
+    counter.count(1)
     assert (await got(client, "/api/totals"))["festival"] == DAY.id
     counter.clock.advance(365 * 86_400_000)
     counter.count(1)
@@ -115,7 +131,10 @@ async def test_without_a_name_the_running_festival_is_shown(client: Client, coun
         ("/api/totals?top=3", "say by which dimension"),
         ("/api/totals?by=platform&by=market", "by: give one value"),
         ("/api/totals?festival=", "festival: give one value"),
-        ("/api/totals?festval=x", "festval: no such parameter; /api/totals takes festival, at, by, top"),
+        ("/api/totals?festval=x", "festval: no such parameter; /api/totals takes festival, at, by, top, in"),
+        ("/api/totals?in=SEK", "in: 'SEK' has no rate to CNY"),
+        ("/api/totals?in=USD,gold", "in: 'gold' is no currency"),
+        ("/api/totals?in=", "in: '' is no currency"),
         ("/api/series?measure=gmv", "'gmv' is not kept"),
         ("/api/series?measure=gross", "gross is money"),
         ("/api/series?step=day", "'day' is none"),
@@ -190,6 +209,10 @@ async def test_metrics_are_what_prometheus_reads(client: Client, counter: Counte
     assert (await answer.text()).endswith("# EOF\n")
 
 
+PAGE_BYTES = 250_000
+"""All files together, as they are served, uncompressed."""
+
+
 def static_files() -> list[str]:
     """Return the paths of the page and of all it is made of."""
     names = [file.name for file in (files("streams.web") / "static").iterdir()]
@@ -210,8 +233,25 @@ async def test_the_page_needs_nothing_from_elsewhere_and_is_small(client: Client
         if path == "/":
             assert "style=" not in text
             assert "<script>" not in text
-        size += 0 if path.startswith("/api/") else len(text.encode())
-    assert 10_000 < size < 200_000
+        size += len(text.encode())
+    assert 10_000 < size <= PAGE_BYTES, "the whole page, the description of the API with it"
+
+
+async def test_the_page_asks_for_all_of_its_modules_at_once(client: Client) -> None:
+    """A module that another one imports would be asked for when that one has come."""
+    page = await (await client.get("/")).text()
+    modules = {name.removeprefix("/") for name in static_files() if name.endswith(".js")} - {"screen.js"}
+    assert set(re.findall(r'rel="modulepreload" href="([^"]+)"', page)) == modules
+
+
+async def test_the_page_is_sent_in_the_language_that_is_asked_for(client: Client) -> None:
+    tags = set()
+    for accepted, language in (("de-DE,de;q=0.9", "de"), ("zh", "zh"), ("fr", "en"), ("", "en")):
+        answer = await client.get("/", headers={"Accept-Language": accepted})
+        assert f'<html lang="{language}">' in await answer.text()
+        assert "Accept-Language" in answer.headers["Vary"]
+        tags.add(answer.headers["ETag"])
+    assert len(tags) == 3, "what one reader has is not taken for another's"
 
 
 @pytest.mark.parametrize("path", ["/api/totals", "/api/series", "/api/festivals", "/screen.css"])
@@ -253,6 +293,21 @@ async def test_festivals_are_told_with_what_the_screen_compares_them_to(client: 
     assert day["has_totals"] is True
 
 
+def test_the_openapi_file_is_the_one_the_types_make() -> None:
+    told = "run: python -m streams.web.openapi > streams/web/static/openapi.json"
+    assert (files("streams.web") / "static" / OPENAPI).read_text("utf-8") == openapi.page(), told
+
+
+def test_every_document_of_the_openapi_file_refuses_what_it_is_not() -> None:
+    described = openapi.description()["components"]
+    for sent in openapi.SENT:
+        check = Draft202012Validator({**described["schemas"][sent.__name__], "components": described})
+        check.check_schema(check.schema)
+        assert not check.is_valid([]), sent
+    assert not {"story"} & set(described["schemas"]["Totals"]["properties"])
+    assert {"pace", "exponents", "couponed"} <= set(described["schemas"]["Totals"]["required"])
+
+
 async def test_every_answer_is_as_the_openapi_file_says(client: Client, counter: Counter) -> None:
     counter.count(3, 30_000)
     described = await (await client.get(f"/api/{OPENAPI}")).json()
@@ -273,3 +328,59 @@ async def test_every_answer_is_as_the_openapi_file_says(client: Client, counter:
             schema = described["paths"][path]["get"]["responses"][str(answer.status)]["content"]["application/json"]
             check = Draft202012Validator({**schema["schema"], "components": described["components"]})
             assert [error.message for error in check.iter_errors(await answer.json())] == [], path + query
+
+
+@pytest.mark.parametrize("path", ["/api/totals", "/api/totals?by=platform", "/api/series", "/api/stream"])
+async def test_before_a_committed_state_was_read_there_is_no_number(
+    client: Client, counter: Counter, path: str
+) -> None:
+    counter.is_loaded = False
+    told = await got(client, path, 503)
+    assert (told["loaded"], "no committed total was read yet" in told["error"]) == (False, True)
+    counter.is_loaded = True
+    counter.view.feed(counter.ledger.drain())
+    assert "nothing is committed yet" in (await got(client, path, 503))["error"], "an empty ledger"
+    assert counter.source.freshness()["loaded"] is False
+    counter.count(3)
+    async with client.get(path) as answer:
+        assert answer.status == 200
+
+
+async def test_a_festival_that_is_not_counted_is_told_with_200(client: Client, counter: Counter) -> None:
+    counter.ledger.count_only(DAY)
+    counter.count(3)
+    totals = await got(client, "/api/totals?festival=cardboard-day-2019")
+    assert (totals["counted"], totals["complete"], totals["orders"]) == (False, False, None)
+    described = await (await client.get(f"/api/{OPENAPI}")).json()
+    check = Draft202012Validator(
+        {**described["components"]["schemas"]["Totals"], "components": described["components"]}
+    )
+    assert [error.message for error in check.iter_errors(totals)] == []
+
+
+async def test_a_worker_alone_tells_of_itself_and_names_the_board_for_totals() -> None:
+    """Contract 5, FESTIVAL_SHOW=no."""
+    status = WorkerStatus(("orders",))
+    status.assigned((), 0)
+    status.contacted(5_000)
+    async with TestClient(TestServer(application(Shown.worker_alone(status, BrokerClock(ManualClock()))))) as client:
+        for path in (
+            "/",
+            "/screen.css",
+            "/api/totals",
+            "/api/series",
+            "/api/festivals",
+            "/api/openapi.json",
+            "/api/stream",
+        ):
+            answer = await client.get(path)
+            assert answer.status == 503, path
+            assert "ask a board" in (await answer.json())["error"]
+        assert (await client.get("/livez")).status == 200
+        assert (await client.get("/readyz")).status == 200
+        assert (await client.get("/nowhere")).status == 404
+        page = await (await client.get("/metrics")).text()
+    families = {family.name: family for family in text_string_to_metric_families(page)}
+    assert not [name for name in families if name.startswith("festival_")]
+    assert [sample.value for sample in families["streams_kafka_contact_timestamp_seconds"].samples] == [5.0]
+    assert "streams_events" in families

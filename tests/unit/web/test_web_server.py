@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streams.board.choice import choose_festival
-from streams.board.live import COUNTED_TOPICS, LiveBoard
-from streams.board.memory import MemoryDelta, MemoryLedger
+from streams.board.view.live_board import COUNTED_TOPICS, LiveBoard
+from streams.engine.clock import BrokerClock, ManualClock
+from streams.engine.judgement import LogRange, Note, OpenTransaction, Sources, Standing, encode_note
+from streams.engine.memory import CellLedger
+from streams.engine.status import HeldReason
 from streams.errors import UsageError
 from streams.festivals import load_festivals
+from streams.festivals.selection import choose_festival
 from streams.web.ports import listen, url_of
 from streams.web.server import ServerThread, serve_board
+from tests.unit.domain.samples import IDENTITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping, Sequence
+
+    from streams.engine.ledger_view import FollowerDelta
 
 FESTIVALS = load_festivals()
 DAY = FESTIVALS["singles-day-2019"]
@@ -29,8 +35,9 @@ DAY = FESTIVALS["singles-day-2019"]
 class MemoryFollower:
     """Hands over what a ledger in memory has, once it is told that the ledger was read."""
 
-    def __init__(self, ledger: MemoryLedger) -> None:
+    def __init__(self, ledger: CellLedger) -> None:
         self.ledger = ledger
+        self.clock = BrokerClock(ManualClock(DAY.end_ms))
         self.has_read = True
         self.is_reachable = True
         self.is_running = False
@@ -39,22 +46,26 @@ class MemoryFollower:
     def start(self) -> None:
         self.is_running = True
 
-    def drain(self) -> MemoryDelta | None:
+    def drain(self) -> FollowerDelta | None:
         assert self.is_running
         return self.ledger.drain() if self.has_read else None
 
-    async def source_end_offsets(self, topics: Iterable[str]) -> Mapping[str, Mapping[int, int]]:
+    async def survey(self, topics: Sequence[str], epochs: Mapping[tuple[str, int], int]) -> Sources:
+        assert not epochs, "nothing of the day was read"
         self.asked += 1
         if not self.is_reachable:
             raise ConnectionError("planted")
-        return {topic: {0: 5} for topic in topics}
+        return Sources(dict.fromkeys(topics, 1), {(topic, 0): LogRange(0, 3, 5) for topic in topics}, 1, IDENTITY)
+
+    async def open_transactions(self, places: Collection[Standing], now_ms: int) -> tuple[OpenTransaction, ...]:
+        return tuple(OpenTransaction(*place, now_ms - 6_000) for place in places)
 
     async def stop(self) -> None:
         self.is_running = False
 
 
-def a_ledger() -> MemoryLedger:
-    ledger = MemoryLedger(1)
+def a_ledger() -> CellLedger:
+    ledger = CellLedger(1)
     ledger.add(0, DAY, "orders_by_second", ("CNY",), DAY.start_ms, orders=3)
     ledger.commit(0, {"orders": 3})
     return ledger
@@ -62,9 +73,9 @@ def a_ledger() -> MemoryLedger:
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.board.live.LOAD_SECONDS", 0)
-    monkeypatch.setattr("streams.board.live.KEEP_SECONDS", 0)
-    monkeypatch.setattr("streams.board.live.END_OFFSETS_SECONDS", 0)
+    monkeypatch.setattr("streams.board.view.live_board.LOAD_SECONDS", 0)
+    monkeypatch.setattr("streams.board.view.live_board.KEEP_SECONDS", 0)
+    monkeypatch.setattr("streams.board.view.live_board.LOOK_SECONDS", 0)
 
 
 async def turns(count: int = 20) -> None:
@@ -86,14 +97,25 @@ async def test_the_board_shows_what_its_follower_hands_over_and_is_loaded_only_t
     await turns()
     assert board.is_loaded()
     assert board.snapshot().is_complete
-    assert board.end_offsets() == {topic: {0: 5} for topic in COUNTED_TOPICS}
+    judgement = board.judgement()
+    assert (judgement.is_complete, judgement.lag_records) == (True, 2 + 5 * (len(COUNTED_TOPICS) - 1))
+    assert [(one.topic, one.offset) for one in judgement.open_transactions] == [("orders", 3)]
+    note = Note(HeldReason.LOG_UNREADABLE, "orders", 9, "damaged")
+    assert [one.since_ms for one in board.judgement({0: note}).held] == [9]
+    follower.ledger.hold(0, encode_note(note))
+    follower.ledger.commit(0, {"orders": 4})
+    assert board.judgement().is_complete
+    follower.ledger.hold(0, encode_note(note))
+    assert [one.reason for one in board.judgement().held] == [HeldReason.LOG_UNREADABLE]
+    follower.ledger.hold(0, b"{}")
+    assert "another version" in board.judgement().held[0].detail
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert not follower.is_running
 
 
 @pytest.mark.usefixtures("_quick")
-async def test_an_outage_leaves_the_last_end_offsets_and_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_outage_leaves_what_was_seen_last_and_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     follower = MemoryFollower(a_ledger())
     board = LiveBoard(follower)
     running = asyncio.create_task(board.run())
@@ -102,8 +124,8 @@ async def test_an_outage_leaves_the_last_end_offsets_and_one_line_in_the_log(cap
     asked = follower.asked
     await turns()
     assert follower.asked > asked + 2
-    assert board.end_offsets() == {topic: {0: 5} for topic in COUNTED_TOPICS}
-    assert [r.message for r in caplog.records] == ["end offsets cannot be read, trying on"]
+    assert board.judgement().is_complete
+    assert [r.message for r in caplog.records] == ["the source topics cannot be looked at, trying on"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

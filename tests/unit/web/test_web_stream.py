@@ -11,19 +11,24 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from streams.board.memory import MemoryLedger
-from streams.board.view import CommittedView
-from streams.engine.clock import ManualClock
-from streams.engine.status import WorkerStatus
+from streams.board.view.committed_view import CommittedView
+from streams.engine.clock import BrokerClock, ManualClock
+from streams.engine.memory import CellLedger
 from streams.festivals import load_festivals
 from streams.web.api import application
-from streams.web.channel import BUFFER_BYTES, NOTHING, Channel, Listener, State, ids_of
-from streams.web.source import Source
+from streams.web.channel import Channel, State
+from streams.web.listener import COMMENT, NOTHING, Listener, ids_of
+from streams.web.listener import State as AnyState
+from streams.web.shown import Shown, to_json
+from streams.web.sockets import Taken
 from streams.web.stream import as_chunk, stream_channel
+from streams.web.visitors import Budget
+from tests.unit.looks import judging
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+LINE_ENDS = ("\n", "\r", "\r\n", "\n\n", "\u0085", "\u2028", "\u2029")
 DAY = load_festivals()["singles-day-2019"]
 MINUTE_MS = 60_000
 Client = TestClient[web.Request, web.Application]
@@ -49,6 +54,9 @@ class Wire:
     def abort(self) -> None:
         self.is_aborted = True
 
+    def get_extra_info(self, name: str) -> Any:  # noqa: ANN401
+        assert name == "socket"
+
 
 class Ear(Listener):
     """A listener that keeps whole states."""
@@ -57,9 +65,15 @@ class Ear(Listener):
         super().__init__(Wire(), NOTHING)
         self._states: asyncio.Queue[State] = asyncio.Queue()
 
-    def take(self, state: State, now: float) -> None:
+    def take(self, state: AnyState, now: float) -> None:
         assert now > 0
+        assert isinstance(state, State)
         self._states.put_nowait(state)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether none has come."""
+        return self._states.empty()
 
     async def state(self) -> State:
         """Return the next one."""
@@ -70,12 +84,17 @@ class Day:
     """A festival day in memory, and what is served of it."""
 
     def __init__(self) -> None:
-        self.ledger = MemoryLedger(2)
+        self.ledger = CellLedger(2)
         self.view = CommittedView()
         self.clock = ManualClock(DAY.end_ms)
         self.ends = {"orders": {0: 7}}
         self.contacted_ms: int | None = None
-        self.source = Source({DAY.id: DAY}, self.view.snapshot, lambda: self.ends, clock=self.clock)
+        self.source = Shown(
+            {DAY.id: DAY},
+            self.view.snapshot,
+            judging(self.view.snapshot, lambda: self.ends),
+            clock=BrokerClock(self.clock),
+        )
         self.source.contacted_ms = lambda: self.contacted_ms
 
     def count(self, orders: int, minute: int = 0, platform: str = "tmall", partition: int = 0) -> None:
@@ -210,6 +229,7 @@ async def test_a_failure_is_told_once_in_the_log_and_the_channel_goes_on(
     def fail() -> Any:  # noqa: ANN401
         raise RuntimeError("planted")
 
+    day.count(1)
     working, day.source.snapshot = day.source.snapshot, fail
     channel = Channel(day.source, DAY)
     with channel.listening(Ear()) as ear:
@@ -223,6 +243,7 @@ async def test_a_failure_is_told_once_in_the_log_and_the_channel_goes_on(
 
 
 async def test_a_channel_rests_while_nobody_listens(day: Day) -> None:
+    day.count(1)
     channel = Channel(day.source, DAY)
     for _ in range(2):
         with channel.listening(Ear()) as ear:
@@ -265,9 +286,9 @@ def test_a_slow_listener_gets_the_newest_state_and_no_backlog() -> None:
     wire = Wire()
     listener = Listener(wire, NOTHING)
     listener.take(a_state("1", "1", "1"), 0.0)
-    wire.waiting = BUFFER_BYTES + 1
+    wire.waiting = 1
     listener.take(a_state("1", "1", "2"), 1.0)
-    wire.waiting = BUFFER_BYTES
+    wire.waiting = 0
     listener.take(a_state("1", "1", "3"), 5.9)
     assert [sent.count(b"event: ") for sent in wire.sent] == [3, 1]
     assert not wire.is_aborted
@@ -275,12 +296,67 @@ def test_a_slow_listener_gets_the_newest_state_and_no_backlog() -> None:
 
 def test_a_listener_that_stays_slow_is_cut_off() -> None:
     wire = Wire()
-    wire.waiting = BUFFER_BYTES + 1
     listener = Listener(wire, NOTHING, slow_seconds=5.0)
-    for now, is_gone in ((1.0, False), (5.9, False), (6.0, True)):
-        listener.take(a_state("1", "1", "1"), now)
+    listener.take(a_state("1", "1", "1"), 1.0)
+    wire.waiting = 1
+    for now, is_gone in ((1.5, False), (6.4, False), (6.5, True)):
+        listener.take(a_state("1", "1", "2"), now)
         assert wire.is_aborted is listener.is_gone.is_set() is is_gone
-    assert wire.sent == []
+    assert len(wire.sent) == 1
+
+
+class Window:
+    """What the other side's TCP tells: its buffer takes so much, and so large a share of it is read."""
+
+    def __init__(self, wire: Wire, *, buffer_bytes: int, read: float) -> None:
+        self.wire, self.buffer_bytes, self.read = wire, buffer_bytes, read
+
+    def taken_by(self, pipe: object) -> Taken:
+        assert pipe is self.wire
+        sent = sum(map(len, self.wire.sent))
+        allowed = self.buffer_bytes + round(sent * self.read)
+        return Taken(500 + min(sent, allowed), 500 + allowed)
+
+
+@pytest.mark.parametrize(("read", "is_dropped"), [(0.0, True), (0.3, True), (0.6, False), (1.0, False)])
+def test_a_listener_whose_window_does_not_open_again_is_asked_and_cut_off_if_it_does_not_read(
+    monkeypatch: pytest.MonkeyPatch, read: float, *, is_dropped: bool
+) -> None:
+    wire = Wire()
+    window = Window(wire, buffer_bytes=136_000 if is_dropped else 10_000_000, read=read)
+    monkeypatch.setattr("streams.web.listener.taken_by", window.taken_by)
+    listener = Listener(wire, NOTHING, lambda events: b"x" * 5_000 if events.startswith(b"id") else events)
+    for tick in range(4 * 15):
+        listener.take(a_state("1", "1", str(tick)), tick / 4)
+        if listener.is_gone.is_set():
+            break
+    assert wire.is_aborted is is_dropped
+    assert (COMMENT in wire.sent) is is_dropped
+    assert sum(map(len, wire.sent)) < 400_000
+
+
+def test_a_listener_that_reads_while_its_window_shrinks_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Linux has it where the window was larger than what it now thinks fit: for a while it does not open."""
+    wire = Wire()
+
+    def taken_by(_: object) -> Taken:
+        sent = sum(map(len, wire.sent))
+        return Taken(sent, max(116_000, sent + 64_000))
+
+    monkeypatch.setattr("streams.web.listener.taken_by", taken_by)
+    listener = Listener(wire, NOTHING, lambda events: b"x" * 1_000 if events.startswith(b"id") else events)
+    for tick in range(4 * 60):
+        listener.take(a_state("1", "1", str(tick)), tick / 4)
+    assert not wire.is_aborted
+    assert 0 < wire.sent.count(COMMENT) < 10
+    asked = len(wire.sent) - wire.sent[::-1].index(COMMENT)
+    assert asked < len(wire.sent) / 2, "asked once, and known from then on"
+
+
+def test_the_ids_that_a_client_makes_up_have_no_events_of_their_own() -> None:
+    state = a_state("1", "2", "3")
+    whole = state.since(NOTHING)
+    assert all(state.since((f"{n}a", f"{n}b", f"{n}c")) is whole for n in range(100))
 
 
 def test_a_listener_whose_connection_ends_is_gone() -> None:
@@ -293,15 +369,29 @@ def test_a_listener_whose_connection_ends_is_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spent", "beside_counting"), [(0.0, 0.25), (0.005, 0.25), (0.02, 0.66), (0.05, 1.65), (9.0, 2.0)]
+    ("spent", "beside_counting"), [(0.0, 0.25), (0.004, 0.25), (0.02, 1.0), (0.03, 1.5), (9.0, 2.0)]
 )
 def test_beside_counting_ticks_rest_for_longer_the_more_they_cost(
     day: Day, monkeypatch: pytest.MonkeyPatch, spent: float, beside_counting: float
 ) -> None:
     monkeypatch.setattr("streams.web.channel.TICK_SECONDS", 0.25)
     assert Channel(day.source, DAY)._pause_seconds(spent) == 0.25, "a board has nothing else to do"
-    day.source.status = WorkerStatus()
-    assert Channel(day.source, DAY)._pause_seconds(spent) == pytest.approx(beside_counting)
+    assert Channel(day.source, DAY, Budget())._pause_seconds(spent) == pytest.approx(beside_counting)
+
+
+async def test_beside_counting_states_wait_until_there_is_time_for_them(day: Day) -> None:
+    day.count(1)
+    now = [0.0]
+    budget = Budget(lambda: now[0])
+    budget.spend(10**9)
+    channel = Channel(day.source, DAY, budget)
+    with channel.listening(Ear()) as ear:
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert ear.is_waiting
+        now[0] += 60
+        await ear.state()
+    channel.close()
 
 
 @pytest.fixture
@@ -347,6 +437,7 @@ async def test_a_client_of_http_1_0_gets_events_without_chunks(client: Client, d
 
 
 async def test_a_listener_that_does_not_read_is_dropped(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
+    day.count(1)
     dropped = asyncio.Event()
     monkeypatch.setattr("streams.web.channel.ALIVE_MS", 0)
     monkeypatch.setattr(State, "since", lambda *_: b"data: " + b"x" * 1_000_000 + b"\n\n")
@@ -381,3 +472,29 @@ async def test_a_stopping_server_does_not_wait_for_its_listeners(day: Day) -> No
         await server.close()
     answer.close()
     await client.close()
+
+
+@pytest.mark.parametrize("end", LINE_ENDS, ids=ascii)
+def test_no_name_ends_a_line_of_the_stream(end: str) -> None:
+    """The lines of an event stream end at CR, LF or both: JSON writes those as escapes."""
+    name = f"a{end}id: 1{end}data: x{end}{end}b"
+    data = to_json({"name": name})
+    events = State(("c", "r", "t"), (b"{}", data, b"{}"), b"", OrderedDict(c={})).since(("c", "", "t"))
+    assert events.count(b"\n") == 4
+    assert b"\r" not in events
+    (told,) = [line for line in events.split(b"\n") if line.startswith(b"data: ")]
+    assert json.loads(told.removeprefix(b"data: ")) == {"name": name}
+
+
+async def test_a_ledger_that_was_made_again_turns_no_total_back(day: Day) -> None:
+    day.count(3)
+    channel = Channel(day.source, DAY)
+    with channel.listening(Ear()) as ear:
+        before = await ear.state()
+        day.view.feed(CellLedger(2, "g1").drain())
+        assert not day.source.snapshot().has_state
+        day.clock.advance(2_000)
+        after = await ear.state()
+    assert after.data == before.data
+    assert told(after.since(before.ids))["alive"]["loaded"] is False
+    channel.close()

@@ -1,0 +1,213 @@
+"""A client of a schema registry with the Confluent API: what an id means, asked once and kept.
+
+Ids never change their meaning, so what was answered is kept for the life of the process. A schema that the registry
+does not know is asked again every 5 seconds; an address that does not answer gives way to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import ssl
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import aiohttp
+
+from streams.bridge.decoding.avro import AvroDecoder
+from streams.bridge.outcomes import WaitReason
+from streams.bridge.schemas import Fault, NoDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.settings import RegistryAccess
+
+log = logging.getLogger("festival.registry")
+
+TIMEOUT_SECONDS = 10.0
+"""Longest wait for one address: then the next one is asked."""
+AGAIN_SECONDS = 5.0
+"""Between two questions for a schema that the registry does not know."""
+AWAY_SECONDS = 1.0
+"""Between two rounds of all addresses."""
+REFERENCES_LIMIT = 200
+"""Schemas that one schema may be made of: more is a circle."""
+_DENIED = (401, 403)
+_NOT_FOUND = 404
+_ACCEPT = "application/vnd.schemaregistry.v1+json, application/json"
+
+
+class RegistryError(Exception):
+    """No address answers, or the registry refuses; `reason` is why whoever needs a schema waits."""
+
+    def __init__(self, reason: WaitReason, detail: str) -> None:
+        """Remember both."""
+        super().__init__(detail)
+        self.reason = reason
+
+
+class _MissingError(Exception):
+    """The registry answers that it does not have it."""
+
+
+class Registry:
+    """The schemas of one registry: `streams.bridge.schemas.Schemas`.
+
+    `find` never waits; what it does not know yet is looked up by `run`, which ends when it is cancelled. `look_up`
+    waits for one answer.
+    """
+
+    def __init__(self, urls: Sequence[str], access: RegistryAccess) -> None:
+        """Connect to nothing yet; `urls` are tried in turn."""
+        self._urls = list(urls)
+        self._access = access
+        self._known: dict[str, AvroDecoder | NoDecoder] = {}
+        self._due: dict[str, float] = {}
+        """When a schema that somebody waits for is to be asked for, in the loop's time."""
+        self._not_before: dict[str, float] = {}
+        self._why: dict[str, WaitReason] = {}
+        self._wanted = asyncio.Event()
+        self._session: aiohttp.ClientSession | None = None
+        self.requests = 0
+        self.failures = 0
+
+    def find(self, schema: str) -> AvroDecoder | NoDecoder | None:
+        """Return what is known; what is not is looked up, where `run` runs."""
+        found = self._known.get(schema)
+        if (found is None or _is_unknown(found)) and schema not in self._due:
+            self._due[schema] = self._not_before.get(schema, 0.0)
+            self._wanted.set()
+        return found
+
+    def why(self, schema: str) -> WaitReason | None:
+        """Return why a schema that is waited for is not there; None where the registry has not answered yet."""
+        return self._why.get(schema)
+
+    async def run(self) -> None:
+        """Look up what is wanted, again and again, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wanted.clear()
+            now = loop.time()
+            for schema in [schema for schema, due in self._due.items() if due <= now]:
+                await self._attempt(schema)
+            pause = max(0.0, min(self._due.values(), default=now + AGAIN_SECONDS) - loop.time())
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def _attempt(self, schema: str) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await self.look_up(schema)
+        except RegistryError as error:
+            self._due[schema], self._why[schema] = loop.time() + AWAY_SECONDS, error.reason
+            log.warning("schema not to be had: %s", error, extra={"schema": schema, "reason": str(error.reason)})
+            return
+        # Whoever still waits for it asks again.
+        del self._due[schema]
+        if _is_unknown(found):
+            self._not_before[schema], self._why[schema] = loop.time() + AGAIN_SECONDS, WaitReason.UNKNOWN_SCHEMA
+        else:
+            self._why.pop(schema, None)
+
+    async def look_up(self, schema: str) -> AvroDecoder | NoDecoder:
+        """Return what the registry says of an id or a GUID now. Raises `RegistryError`."""
+        kind = "ids" if schema.isdigit() else "guids"
+        found: AvroDecoder | NoDecoder
+        try:
+            answer = await self._get(f"/schemas/{kind}/{quote(schema)}")
+            references = await self._references(answer)
+            found = _decoder(answer, references)
+        except _MissingError:
+            found = NoDecoder(Fault.UNKNOWN, "the registry does not know it")
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            found = NoDecoder(Fault.UNUSABLE, f"{error}"[:200])
+        self._known[schema] = found
+        return found
+
+    async def close(self) -> None:
+        """Release the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _references(self, answer: Any) -> list[Any]:  # noqa: ANN401 - JSON
+        """Return the schemas that a schema refers to, each behind those that it refers to itself."""
+        found: dict[tuple[str, int], Any] = {}
+
+        async def follow(schema: Any) -> None:  # noqa: ANN401 - JSON
+            for reference in schema.get("references") or ():
+                name = reference["subject"], reference["version"]
+                if name in found:
+                    continue
+                if len(found) >= REFERENCES_LIMIT:
+                    raise ValueError(f"more than {REFERENCES_LIMIT} references")
+                found[name] = None
+                inner = await self._get(f"/subjects/{quote(name[0], safe='')}/versions/{name[1]}")
+                await follow(inner)
+                del found[name]
+                found[name] = json.loads(inner["schema"])
+
+        await follow(answer)
+        return [schema for schema in found.values() if schema is not None]
+
+    async def _get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the answer of the first address that gives one. Raises `RegistryError`, `_MissingError`."""
+        self._session = self._session or self._connect()
+        problems: list[str] = []
+        is_denied = False
+        for url in list(self._urls):
+            self.requests += 1
+            try:
+                async with self._session.get(url + path) as response:
+                    if response.status == _NOT_FOUND:
+                        raise _MissingError
+                    body = await response.read()
+                    if response.status == 200:  # noqa: PLR2004 - HTTP
+                        return json.loads(body)
+                    is_denied = is_denied or response.status in _DENIED
+                    problems.append(f"{url} answers {response.status}")
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+                problems.append(f"{url}: {error or type(error).__name__}")
+            self.failures += 1
+            self._urls.append(self._urls.pop(0))
+        raise _refusal(problems, is_denied=is_denied)
+
+    def _connect(self) -> aiohttp.ClientSession:
+        access = self._access
+        headers = {"Accept": _ACCEPT}
+        if access.token is not None:
+            headers["Authorization"] = f"Bearer {access.token}"
+        elif access.user is not None:
+            told = f"{access.user}:{access.password or ''}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(told).decode()}"
+        context = ssl.create_default_context(cafile=access.ca_file)
+        if access.cert_file is not None:
+            context.load_cert_chain(access.cert_file, access.key_file)
+        return aiohttp.ClientSession(
+            headers=headers,
+            connector=aiohttp.TCPConnector(ssl=context),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+        )
+
+
+def _is_unknown(found: AvroDecoder | NoDecoder) -> bool:
+    return isinstance(found, NoDecoder) and found.fault is Fault.UNKNOWN
+
+
+def _refusal(problems: Sequence[str], *, is_denied: bool) -> RegistryError:
+    reason = WaitReason.NOT_ALLOWED if is_denied else WaitReason.REGISTRY_AWAY
+    told = "; ".join(problems) or "no address is set: [registry] url in the map, or FESTIVAL_REGISTRY_URL"
+    return RegistryError(reason, f"the schema registry does not answer: {told}")
+
+
+def _decoder(answer: Any, references: Sequence[Any]) -> AvroDecoder:  # noqa: ANN401 - JSON
+    kind = answer.get("schemaType") or "AVRO"
+    if kind != "AVRO":
+        raise ValueError(f"it is of {kind}, not of Avro")
+    return AvroDecoder(json.loads(answer["schema"]), references)

@@ -1,0 +1,1 @@
+"""The embedded Apache Kafka: its jars, its process, its address file."""

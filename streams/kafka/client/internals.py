@@ -1,0 +1,110 @@
+"""What of aiokafka works otherwise here; installed by whoever is about to make a client, not by an import.
+
+The private names stand in the contract test tests/contract/test_aiokafka_names.py.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+import aiokafka.admin.client
+import aiokafka.client
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import create_conn
+from aiokafka.consumer import fetcher
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.record.memory_records import _MemoryRecordsPy
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiokafka.conn import AIOKafkaConnection
+
+
+@cache
+def install() -> None:
+    """Install what the module's docstring names. May be called again.
+
+    Asking for a topic never makes it, a client that is closed leaves no connection open, and fetched bytes are seen
+    before they are parsed.
+    """
+    # By default a broker makes a topic that a client merely asks for: a source that was deleted would be back, empty.
+    for module in (aiokafka.client, aiokafka.admin.client):
+        module.MetadataRequest = partial(  # type: ignore[attr-defined] # it is imported there
+            MetadataRequest, allow_auto_topic_creation=False
+        )
+    # It has two readers of record batches. The one that is written in Python leaves the bytes to us: leader epochs
+    # stand in them, and the compiled part reads them where they lie.
+    fetcher.MemoryRecords = _MemoryRecordsPy  # type: ignore[attr-defined] # it is imported there
+
+    aiokafka.client.create_conn = _create_conn  # type: ignore[attr-defined] # it is imported there
+    client: Any = AIOKafkaClient
+    client.bootstrap = _closing_on_failure(client.bootstrap)
+    client.close = _remembering(client.close)
+    client._get_conn = _closing_when_late(client._get_conn)  # noqa: SLF001 - see the module's docstring
+
+
+class _FirstConnections:
+    """What a client opens to learn of its cluster: nobody else knows of it until the first answer is there."""
+
+    def __init__(self) -> None:
+        self.is_asking = True
+        self.opened: list[AIOKafkaConnection] = []
+
+
+_first_connections: ContextVar[_FirstConnections | None] = ContextVar("first_connections", default=None)
+_closed_clients: Final[WeakSet[AIOKafkaClient]] = WeakSet()
+
+
+async def _create_conn(*args: Any, **options: Any) -> AIOKafkaConnection:  # noqa: ANN401 - aiokafka's options
+    connection: AIOKafkaConnection = await create_conn(*args, **options)
+    first = _first_connections.get()
+    if first is not None and first.is_asking:
+        first.opened.append(connection)
+    return connection
+
+
+def _closing_on_failure(bootstrap: Callable[[AIOKafkaClient], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """Return `bootstrap`; one that is cancelled while it waits for an answer closes what it has opened."""
+
+    async def wrapped(client: AIOKafkaClient) -> None:
+        first = _FirstConnections()
+        token = _first_connections.set(first)
+        try:
+            await bootstrap(client)
+        except BaseException:
+            for connection in first.opened:
+                connection.close()
+            raise
+        finally:
+            first.is_asking = False  # the tasks that were begun meanwhile have the same context
+            first.opened.clear()
+            _first_connections.reset(token)
+
+    return wrapped
+
+
+def _remembering(close: Callable[[AIOKafkaClient], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """Return `close`; it remembers that the client is closed."""
+
+    async def wrapped(client: AIOKafkaClient) -> None:
+        _closed_clients.add(client)
+        await close(client)
+
+    return wrapped
+
+
+def _closing_when_late(get: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Return `_get_conn`; a connection that stands only after its client was closed is closed at once."""
+
+    async def wrapped(client: AIOKafkaClient, node_id: int, **options: Any) -> AIOKafkaConnection | None:  # noqa: ANN401 - aiokafka's options
+        connection: AIOKafkaConnection | None = await get(client, node_id, **options)
+        if connection is None or client not in _closed_clients:
+            return connection
+        connection.close()
+        return None
+
+    return wrapped

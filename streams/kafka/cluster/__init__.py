@@ -1,0 +1,1 @@
+"""The cluster around the ledger: topics, rights, and what the source topics are like now."""

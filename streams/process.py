@@ -1,0 +1,145 @@
+"""The process of a worker or a bridge, from its first signal to its exit status.
+
+What is composed around the Faust app is in `streams.app` and `streams.bridge_app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from streams.domain.declarations import FingerprintError
+from streams.errors import FestivalError, UnreachableError, UsageError
+from streams.kafka.client.clients import await_broker
+from streams.kafka.group.worker import FailStopError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.kafka.group.membership import Member
+    from streams.kafka.group.transport import BatchApp
+    from streams.settings import Settings
+
+log = logging.getLogger("festival.worker")
+
+STOP_SECONDS = 8.0
+"""Longest orderly stop: the final checkpoints may take 5 s of it. Then the process ends as it is; nothing is lost."""
+QUIET = ("faust", "mode", "aiokafka", "streams")
+"""Loggers of libraries, which tell every step at level info; those named after our modules are Faust's services too."""
+GC_THRESHOLDS = (100_000, 20, 50)
+"""Unpacked records are young and die at once: at Python's 700 the collector took a third of the time of a catch-up."""
+
+
+def quiet_libraries(settings: Settings) -> None:
+    """Keep the libraries' account of each step out of the log, unless it was asked for with level debug."""
+    for library in QUIET:
+        logging.getLogger(library).setLevel(logging.DEBUG if settings.log_level == "debug" else logging.WARNING)
+
+
+def stop_signal() -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set from now on, as long as the loop runs."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def has_broker(settings: Settings, stopped: asyncio.Event) -> bool:
+    """Return whether the broker has answered, False where a signal came first; raises `BrokerAwayError`."""
+    answering, stopping = asyncio.create_task(await_broker(settings)), asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait({answering, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            answering.result()
+        return answering.done()
+    finally:
+        for task in (answering, stopping):
+            task.cancel()
+        await asyncio.gather(answering, stopping, return_exceptions=True)
+
+
+async def serve(app: BatchApp, worker: Member, stopped: asyncio.Event) -> None:
+    """Run the app until `stopped`, a failure or a crash; then stop in the order that loses no work."""
+    asyncio.get_running_loop().set_exception_handler(_told_already)
+    starting = asyncio.create_task(app.start())
+    crashed = asyncio.create_task(app.wait_until_stopped())
+    watching = asyncio.create_task(worker.watch())
+    signalled = asyncio.create_task(stopped.wait())
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    failure: BaseException | None = None
+    waiting: set[asyncio.Future[Any]] = {worker.failure, crashed, signalled, starting}
+    while failure is None and not stopped.is_set():
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        failure = _failure(app, worker, starting, crashed)
+        waiting.discard(starting)
+    log.info("worker stops", extra={"reason": "signal" if failure is None else repr(failure)})
+    error = _as_error(failure) if failure is not None else None
+    # A thread, as the stop of Faust's consumer blocks the loop until its own thread has ended.
+    limit = threading.Timer(STOP_SECONDS, _end_now, [error.exit_status if error is not None else 0, str(error or "")])
+    limit.daemon = True
+    limit.start()
+    await _stop(app, worker, [starting, crashed, watching, signalled])
+    limit.cancel()
+    gc.unfreeze()  # else it is not even collected at the end, and extensions then report it as leaked
+    if error is not None:
+        raise error from failure
+
+
+def _told_already(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Keep aiokafka's unread copies of an error out of the log: a fenced producer leaves one per record it held."""
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
+
+
+def _failure(
+    app: BatchApp, worker: Member, starting: asyncio.Task[None], crashed: asyncio.Task[None]
+) -> BaseException | None:
+    if worker.failure.done():
+        return worker.failure.result()
+    if starting.done() and not starting.cancelled() and (error := starting.exception()) is not None:
+        return error
+    if crashed.done():
+        return app.crash_reason or FailStopError("the Faust app stopped by itself; start the worker again")
+    return None
+
+
+async def _stop(app: BatchApp, worker: Member, tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Make the final checkpoints, then stop the app, which takes the consumer away."""
+    await worker.stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await app.stop()
+
+
+def _as_error(failure: BaseException) -> FestivalError:
+    """Return what ends the worker as an error with an exit status and a sentence."""
+    if isinstance(failure, FestivalError):
+        return failure
+    if isinstance(failure, FingerprintError):
+        return UsageError(str(failure))
+    if isinstance(failure, KafkaConnectionError):
+        return UnreachableError(f"Kafka is not reachable: {failure}; check --broker")
+    if isinstance(failure, KafkaError):
+        return UsageError(
+            f"Kafka refuses this worker: {failure or type(failure).__name__}. Check its access rights, and "
+            f"FESTIVAL_SESSION_TIMEOUT_MS against the broker's group.min.session.timeout.ms"
+        )
+    return FailStopError(f"the worker cannot go on: {failure!r}; start it again")
+
+
+def _end_now(status: int, problem: str) -> None:
+    """End the process without waiting for clients that a broker keeps busy."""
+    log.warning("the stop took too long: ending at once, nothing is lost", extra={"seconds": STOP_SECONDS})
+    if problem:
+        log.error(problem)
+    logging.shutdown()
+    os._exit(status)

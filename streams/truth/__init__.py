@@ -1,0 +1,1 @@
+"""What is certainly true of a replay: the numbers that its broker acknowledged, to compare totals with."""

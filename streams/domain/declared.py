@@ -192,8 +192,6 @@ def _taken_by_dimension(dimension: Dimension) -> Iterator[str]:
         yield f"{dimension.field} is a label of other metrics: take another name"
     if dimension.field in TAKEN_KEYS:
         yield f"{dimension.field} is a key of the totals: take another name"
-    if dimension.metric.removeprefix("festival_") in TAKEN_METRICS:
-        yield f"there is a metric {dimension.metric}: take another name"
     if any(rollup.name == dimension.rollup.name for rollup in ROLLUPS):
         yield f"there is a table {dimension.rollup.name}: take another name"
 

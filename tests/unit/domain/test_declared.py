@@ -179,6 +179,15 @@ def test_a_dimension_whose_name_is_taken_is_none(fact: str, field: str, why: str
     assert (told is None) == (why is None)
 
 
+def test_no_dimension_that_may_be_declared_has_a_metric_that_is_there_already() -> None:
+    """What would clash is a field of the fact, or a key of the totals."""
+    fields = {name.rpartition("_")[0] for name in TAKEN_METRICS}
+    free = [Dimension(fact, field) for fact in COUNTED for field in fields]
+    clashing = [one for one in free if one.metric.removeprefix("festival_") in TAKEN_METRICS]
+    assert {one.field for one in clashing} >= {"platform", "market", "cancelled"}
+    assert all(module.taken(one) for one in clashing)
+
+
 @pytest.mark.parametrize(
     ("fact", "field", "why"),
     [

@@ -173,6 +173,21 @@ def test_what_was_held_for_its_topics_is_taken_over_once_they_are_mended() -> No
     assert For(2, fx.Say("what held the partition is mended", {"reason": "not_in_ledger"})) in bench.said
 
 
+def test_a_look_that_was_begun_before_a_takeover_says_nothing_about_it() -> None:
+    """What it was asked about is counted no more."""
+    bench = Bench()
+    bench.deal(2)
+    asked = bench.crew.counted()
+    bench.sources = sources(ledger_partitions=2)
+    bench.deal(2, generations=2)
+    assert bench.states() == {2: State.HELD}
+    bench.sources, before = sources(), len(bench.said)
+    bench.on(Seen(bench.sources, asked))
+    assert (bench.states(), bench.said[before:]) == ({2: State.HELD}, [])
+    bench.on(Seen(bench.sources, bench.crew.counted()))
+    assert bench.states() == counting(2)
+
+
 def test_a_partition_that_is_held_for_its_log_stays_so() -> None:
     """Somebody must act."""
     bench = Bench()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from streams.engine.signals import Failed, Unseen
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -157,3 +159,10 @@ class Stop:
 Request = Fence | Restore | Survey | Release | Commit | LeaveNote
 Telling = TellTaking | TellTaken | TellCounting | TellHeld | TellBatch | TellCheckpoint | TellWaiting | TellFailed
 Effect = Request | HoldBack | GiveUp | Telling | Say | Stop
+
+
+def failed(request: Request, detail: str, *, is_denied: bool) -> Failed:
+    """Return the answer to a request that came to no good end."""
+    if isinstance(request, Survey):
+        return Unseen(request.takeover, detail, is_denied, request.request)
+    return Failed(request.takeover, detail, is_denied)

@@ -48,11 +48,25 @@ class Sources:
     """That of the topics that are there, and were looked at."""
     epoch_ends: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """Where the leader epochs that were asked for end, by topic and partition; -1: the log does not know such a one."""
+    leader_epochs: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """Epoch of each partition's leader, of those that were looked at."""
 
     @property
     def partitions(self) -> int:
         """Return how many partition numbers there are."""
         return max(self.counts.values(), default=0)
+
+    def leaders(self, number: int) -> dict[str, int]:
+        """Return the epoch of each topic's leader, of one partition number."""
+        return {topic: epoch for (topic, other), epoch in self.leader_epochs.items() if other == number}
+
+
+def end_of_epoch(asked: int, answered: int, end_offset: int) -> int:
+    """Return where the records of the leader epoch `asked` end; -1 where the log knows no such epoch.
+
+    A leader that knows none answers for the newest one before it: what the asked one had written is gone then.
+    """
+    return end_offset if answered == asked else -1
 
 
 class Basis(Protocol):

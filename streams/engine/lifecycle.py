@@ -72,6 +72,7 @@ def _counts(here: State, *ends: State) -> Row:
         sig.Released: _to("released", here),
         sig.FetchFailed: _to("fetch_failed", here, *ends),
         sig.Surveyed: _to("examine", here, State.HELD, *ends),
+        sig.Unseen: _to("unseen", here),
         sig.Compared: _to("compare", here, State.HELD, *ends),
         sig.Failed: _to("failed", _S.WAITING, _S.ENDED),
     }
@@ -87,7 +88,7 @@ _NAMED: dict[State, Row] = {
     _S.SURVEYING: {
         sig.Surveyed: _to("survey", _S.SURVEYING, _S.FENCING, _S.HELD),
         sig.Woken: _to("lack", _S.HELD),
-        sig.Failed: _to("failed", _S.WAITING, _S.ENDED),
+        sig.Unseen: _to("failed", _S.WAITING, _S.ENDED),
         sig.Revoked: _to("break_off", _S.IDLE),
     },
     _S.FENCING: {
@@ -103,7 +104,7 @@ _NAMED: dict[State, Row] = {
     _S.PLACING: {
         sig.Surveyed: _to("start", _S.PLACING, _S.CUTTING, _S.COUNTING, _S.HELD, _S.ENDED),
         sig.Woken: _to("place", _S.PLACING),
-        sig.Failed: _to("failed", _S.WAITING, _S.ENDED),
+        sig.Unseen: _to("failed", _S.WAITING, _S.ENDED),
         sig.Revoked: _to("let_go", _S.IDLE),
     },
     _S.COUNTING: {
@@ -139,7 +140,10 @@ _NAMED: dict[State, Row] = {
     },
     _S.ENDED: dict.fromkeys((sig.Assigned, sig.Revoked, sig.Dismissed, sig.Failed, sig.Broken), _to(STAY, _S.ENDED)),
 }
-NOISE = (sig.Compared, sig.Delivered, sig.FetchFailed, sig.Looked, sig.Released, sig.Surveyed, sig.Woken)
+NOISE = (
+    *(sig.Compared, sig.Delivered, sig.FetchFailed, sig.Looked),
+    *(sig.Released, sig.Surveyed, sig.Unseen, sig.Woken),
+)
 """May come in any state and does nothing where it is not named: the source does not know yet that nothing is wanted, a
 look or a timer was under way."""
 TABLE: Mapping[State, Row] = {

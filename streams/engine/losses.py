@@ -91,7 +91,7 @@ def of_other_logs(began: Mapping[Place, int], bases: Mapping[int, Basis], source
     for number, basis in sorted(bases.items()):
         for topic, position in basis.positions.items():
             log_range = sources.ranges.get((topic, number))
-            verdict = judge_partition(number, sources, _of_topic(basis, topic))
+            verdict = judge_partition(number, sources, of_topic(basis, topic))
             if log_range is not None and verdict is not None and verdict.reason in ANOTHER:
                 first = began.get((topic, number), 0)
                 ends = log_range.end if position > log_range.end else None
@@ -99,7 +99,7 @@ def of_other_logs(began: Mapping[Place, int], bases: Mapping[int, Basis], source
     return tuple(found)
 
 
-def _of_topic(basis: Basis, topic: str) -> Counted:
+def of_topic(basis: Basis, topic: str) -> Counted:
     """Return what a ledger counted of one topic, and of which it was."""
     identity, epochs = basis.identity, basis.epochs
     assert identity is not None, "a cursor has one"

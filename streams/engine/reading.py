@@ -1,18 +1,35 @@
-"""How the topics of one partition are being read since its ledger was placed: what failed, what is being read again."""
+"""How the topics of one partition are being read since its ledger was placed: what failed, what is being read again.
+
+A batch that another leader wrote than the last one counted waits for a look at the log: an election may have cost it
+records that are counted, and it may have grown beyond the position since.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streams.engine import bounds
+from streams.engine import effects as fx
+from streams.engine.holding import Looks
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+
+    from streams.engine.batch import RecordBatch
+    from streams.engine.judgement import Basis, Verdict
+    from streams.engine.signals import Unseen
 
 
 class Reading:
     """Notes on the topics of one partition, kept by its tenure."""
 
-    def __init__(self) -> None:
-        """Nothing failed yet."""
+    def __init__(self, leaders: Mapping[str, int] | None = None) -> None:
+        """Nothing failed yet. `leaders`: the epochs of the topics' leaders when all was found to be there."""
+        self._leaders = dict(leaders or {})
+        """What leaders up to these epochs wrote follows what is counted: a look has shown it."""
+        self._unlooked: dict[str, int] = {}
+        """Leader epochs of the batches that wait for a look."""
+        self._looks = Looks()
         self._faults: dict[str, int] = {}
         self._retries_ms: dict[str, int] = {}
         self._refused: set[str] = set()
@@ -37,10 +54,59 @@ class Reading:
         """Note a fetch from outside of the log."""
         self._refused.add(topic)
 
-    def take_refused(self) -> list[str]:
-        """Return the topics whose fetch was from outside of the log, as it seemed."""
-        refused, self._refused = sorted(self._refused), set()
-        return refused
+    def must_wait(self, batch: RecordBatch, basis: Basis) -> bool:
+        """Return whether a batch may not be taken before somebody has looked at its log."""
+        topic, epoch = batch.topic, batch.leader_epoch
+        counted = basis.epochs.get(topic)
+        if topic in self._unlooked:
+            return True
+        if counted is None or epoch is None or batch.next_offset <= basis.positions[topic]:
+            return False  # there is nothing to be lost yet, or nothing new
+        return not counted <= epoch <= max(counted, self._leaders.get(topic, counted))
+
+    def begins_wait(self, batch: RecordBatch) -> bool:
+        """Note that a batch waits for a look, and is read again after it; False where its topic waits already."""
+        if batch.topic in self._unlooked:
+            return False
+        assert batch.leader_epoch is not None
+        self._unlooked[batch.topic] = batch.leader_epoch
+        self._rewinding.add(batch.topic)
+        return True
+
+    @property
+    def unlooked(self) -> tuple[str, ...]:
+        """Return the topics to be looked at."""
+        return tuple(sorted({*self._refused, *self._unlooked}))
+
+    def looked(self, found: Verdict | None, leaders: Mapping[str, int], now_ms: int) -> Verdict | None:
+        """Take note of what a look has found, and of the leaders then; return it where it is believed.
+
+        Else the topics are read again: what was refused, in a moment, what waited, at once.
+        """
+        is_believed = self._looks.believed(found) is not None or bool(self._refused)
+        if found is not None and is_believed:
+            return found
+        for topic, epoch in self._unlooked.items():
+            if found is None:
+                self._leaders[topic] = max(epoch, leaders.get(topic, epoch))
+            self.retry(topic, now_ms if found is None else now_ms + bounds.LOOK_MS)
+        self._unlooked.clear()
+        self._read_refused(now_ms)
+        return None
+
+    def unseen(self, signal: Unseen, now_ms: int) -> list[fx.Effect]:
+        """Note that nobody could look: what is read again in a moment asks for another look."""
+        for topic in self._unlooked:
+            self.retry(topic, now_ms + bounds.RETRY_MS)
+        self._unlooked.clear()
+        self._read_refused(now_ms)
+        said = fx.Say(f"the logs could not be looked at, trying again: {signal.detail}", is_warning=True)
+        return [said, *([fx.TellWaiting("not_allowed", signal.detail)] if signal.is_denied else [])]
+
+    def _read_refused(self, now_ms: int) -> None:
+        for topic in self._refused:
+            self.retry(topic, now_ms + bounds.RETRY_MS)
+        self._refused.clear()
 
     def retry(self, topic: str, at_ms: int) -> None:
         """Note that a topic is to be read again at a time."""

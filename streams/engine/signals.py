@@ -155,6 +155,13 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen(Failed):
+    """Answer to `Survey` in place of `Surveyed`: a broker did not answer, or is not the leader any more."""
+
+    request: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """Answer to `Fence`, `Restore` or `LeaveNote`: what lies on the ledger is none of this program's."""
 
@@ -169,7 +176,9 @@ class Broken:
     error: BaseException
 
 
-Answer = Fenced | ReadBack | Surveyed | Compared | Released | Committed | Noted | Refused | Failed | Unreadable
+Answer = (
+    Fenced | ReadBack | Surveyed | Unseen | Compared | Released | Committed | Noted | Refused | Failed | Unreadable
+)  # fmt: skip
 Signal = (
     Assigned | Revoked | Dismissed | Woken | Delivered | FetchFailed | Looked | Broken | Answer
 )  # fmt: skip

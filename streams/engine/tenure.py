@@ -96,8 +96,7 @@ class Tenure:
     def _begin(self, now_ms: int) -> Sequence[fx.Effect]:
         self.takeover += 1
         self.state, self._due_ms, self._began_ms = State.SURVEYING, None, now_ms
-        said = fx.Say("partition assigned, taking it over")
-        return [fx.TellTaking(), said, self._ask(self._terms.topics)]
+        return [fx.TellTaking(), fx.Say("partition assigned, taking it over"), self._ask(self._terms.topics)]
 
     def _on_survey(self, signal: sig.Surveyed, now_ms: int) -> Sequence[fx.Effect]:
         if (found := judge_topics(self.partition, signal.sources)) is not None:
@@ -153,7 +152,7 @@ class Tenure:
         for topic in self._terms.topics:
             if topic not in processor.positions:
                 processor.start_at(topic, signal.sources.ranges[topic, self.partition].beginning)
-        self._reading = Reading()
+        self._reading = Reading(signal.sources.leaders(self.partition))
         self.cutting = Cutting()
         positions = {topic: processor.positions[topic] for topic in self._terms.topics}
         told = [fx.TellTaken(self._cursor, positions, now_ms - self._began_ms)] if self._is_fresh else []
@@ -162,6 +161,8 @@ class Tenure:
 
     def _on_apply(self, signal: sig.Delivered, now_ms: int) -> Sequence[fx.Effect]:
         processor, batch = self._trusted, signal.batch
+        if self._reading.must_wait(batch, processor):
+            return [self._ask(self._reading.unlooked)] if self._reading.begins_wait(batch) else ()
         try:
             processor.apply(batch)
         except HoleError as hole:
@@ -182,9 +183,8 @@ class Tenure:
         """Read a topic again from the ledger's position, once for all batches that were under way beyond it."""
         if not self._reading.begins_rewind(topic):
             return ()
-        where = {"topic": topic, "position": position, "found": found}
         text = "records between position and batch were not delivered: reading them again"
-        said = fx.Say(text, where, is_warning=True)
+        said = fx.Say(text, {"topic": topic, "position": position, "found": found}, is_warning=True)
         return [said, fx.Release(self.takeover, {topic: position})]
 
     def _on_released(self, signal: sig.Released, _now_ms: int) -> Sequence[fx.Effect]:
@@ -208,7 +208,7 @@ class Tenure:
         said = fx.Say(f"fetch failed: {signal.detail}", {"topic": topic, "position": position}, is_warning=True)
         if signal.is_outside:
             self._reading.is_refused(topic)
-            return [said, self._ask((topic,))]
+            return [said, self._ask(self._reading.unlooked)]
         if self._reading.faults(topic) > bounds.FAULTS_LIMIT:
             what = f"{topic}[{self.partition}] at offset {position}: {signal.detail}"
             return [said, *self._stop_for(verdict(HeldReason.LOG_UNREADABLE, topic, what), now_ms)]
@@ -216,13 +216,16 @@ class Tenure:
         return [said]
 
     def _on_examine(self, signal: sig.Surveyed, now_ms: int) -> Sequence[fx.Effect]:
-        """Hold the partition where a log that refused a fetch no longer holds its position."""
+        """Hold the partition where a log lost its position, or what is counted; else read it again."""
+        if signal.request != self._request:
+            return ()  # a newer look is under way, at all that this one was to see
         found = judge_partition(self.partition, signal.sources, self._trusted)
-        if found is not None:
-            return self._stop_for(found, now_ms)
-        for topic in self._reading.take_refused():
-            self._reading.retry(topic, now_ms + bounds.RETRY_MS)
-        return ()
+        found = self._reading.looked(found, signal.sources.leaders(self.partition), now_ms)
+        return () if found is None else self._stop_for(found, now_ms)
+
+    def _on_unseen(self, signal: sig.Unseen, now_ms: int) -> Sequence[fx.Effect]:
+        """Look again in a moment."""
+        return self._reading.unseen(signal, now_ms) if signal.request == self._request else ()
 
     def _on_compare(self, signal: sig.Compared, now_ms: int) -> Sequence[fx.Effect]:
         """Hold the partition where its ledger does not belong to the logs, seen twice in a row."""
@@ -341,10 +344,9 @@ class Tenure:
 
     def _hold(self, found: Verdict, now_ms: int) -> Sequence[fx.Effect]:
         """Stand still; what others cannot see for themselves is written to the ledger."""
-        self.state, self._holding = (
-            State.HELD,
-            Holding(self.partition, self._terms.generation, found, self.processor or self._cursor, now_ms),
-        )
+        basis = self.processor or self._cursor
+        self._holding = Holding(self.partition, self._terms.generation, found, basis, now_ms)
+        self.state = State.HELD
         told = fx.TellHeld(found)
         if self.is_at_rest:
             return [*self._discard(), told]

@@ -183,6 +183,7 @@ async def test_a_source_tells_what_the_topics_hold(world: World) -> None:
     assert found.counts == {"orders": 2, "payments": 2, "elsewhere": 0}
     assert found.ranges == {("orders", 0): orders, ("payments", 0): nothing}
     assert (found.ledger_partitions, found.epoch_ends) == (2, {})
+    assert found.leaders(0) == found.leaders(1).fromkeys(("orders", "payments"), 0)
     assert (set(found.identity.topics), set(found.identity.own)) == ({"orders", "payments"}, {LEDGER, SEEN})
     ids = [*found.identity.topics.values(), *found.identity.own.values(), found.identity.cluster]
     assert len(set(ids)) == len(ids)

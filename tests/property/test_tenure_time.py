@@ -73,8 +73,8 @@ class Life:
     def answer(self, asked: fx.Effect, way: int) -> None:
         """Answer a request: well in most ways, else as Kafka may."""
         takeover = getattr(asked, "takeover", 0)
-        if way == 0 and not isinstance(asked, fx.Survey):
-            self.on(sig.Failed(takeover, "lost"))
+        if way == 0 and isinstance(asked, REQUESTS):
+            self.on(fx.failed(asked, "lost", is_denied=False))
         elif way == 1 and isinstance(asked, fx.Fence | fx.Commit | fx.LeaveNote):
             self.on(sig.Refused(takeover, "newer"))
         elif isinstance(asked, fx.Fence):

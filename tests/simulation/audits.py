@@ -10,6 +10,7 @@ from streams.audit.spans import Spans, left_of, spans_of, why_beyond, why_missin
 from streams.audit.written import WrittenLedger, read_written
 from streams.engine.clock import ManualClock
 from streams.engine.judgement import epochs_of, judge_partition
+from streams.engine.losses import of_topic
 from streams.engine.memory.errors import KafkaFaultError
 from streams.engine.status import HeldReason
 from tests.simulation.readers import Following
@@ -83,7 +84,11 @@ class Audit:
     def _why_held(self, ledger: WrittenLedger, topics: Collection[str]) -> str | None:
         """Return why what an audit found could not be called exact: the ledger does not belong to these logs."""
         sources = survey(self._kafka, topics, None, epochs_of(ledger.cursors))
-        found = (judge_partition(number, sources, cursor) for number, cursor in ledger.cursors.items())
+        found = (
+            judge_partition(number, sources, of_topic(cursor, topic))  # what holds it for another hides none
+            for number, cursor in ledger.cursors.items()
+            for topic in cursor.positions
+        )
         return next((verdict.detail for verdict in found if verdict is not None and verdict.reason in FOREIGN), None)
 
 

@@ -96,6 +96,10 @@ class Scene(World):
         """Send many records at once."""
         return self._sends(RUSH)
 
+    def outgrow(self, place: Place, position: int) -> str:
+        """Send so much to a log at once that it is longer than it was counted; returns what."""
+        return self._sends_to(place, position - self.kafka.log(*place).end + RUSH)
+
     def take_shop_over(self) -> str:
         """Start the process of a shop anew; returns which."""
         return self._take_shop_over()

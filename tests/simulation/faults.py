@@ -64,8 +64,6 @@ KINDS = {
 }
 """How often each kind is drawn, against the others. Each of those in `ONCE` comes at most once a day."""
 ONCE = frozenset({"recount", "declare", "grow", "delete", "damage", "tail", "remade"})
-UNSEEN_MS = 30_000
-"""So long it may take until a lost tail was seen, at most."""
 LOSES_ALL = frozenset({"tail", "remade"})
 MOVES_ON = frozenset({"recount", "grow"})
 """No day has faults of both: what a recount may count again of a log that lost its tail, nothing tells yet."""
@@ -362,7 +360,10 @@ class Faults:
         return f"{place[0]}/{place[1]} has a new leader"
 
     def _clock(self, draw: Random) -> str:
-        self._kafka.skew_ms = draw.choice((0, -1, -900, -70_000))
+        before_ms, self._kafka.skew_ms = self._kafka.skew_ms, draw.choice((0, -1, -900, -70_000))
+        if self._kafka.skew_ms < before_ms:
+            for shown in self._day.readers:
+                shown.reader.is_steady = False
         return f"the broker's clock is off by {self._kafka.skew_ms} ms"
 
     def _shop(self, _draw: Random) -> str:
@@ -453,11 +454,12 @@ class Faults:
         if end <= log.beginning or place in self._day.world.frozen:
             return "no tail is there to be lost"
         self._day.world.freeze(place)
-        # What outgrows its position before two looks is counted as if nothing were lost (docs/proof.md): not here.
-        self._day.world.quiet_until_ms[place] = self._kafka.now_ms + UNSEEN_MS
         log.truncate(end)
         self.lost[place[1]] += 1
-        return f"{place[0]}/{place[1]}, which is counted to {position}, ends at {end}"
+        told = f"{place[0]}/{place[1]}, which is counted to {position}, ends at {end}"
+        if draw.random() < EVEN:
+            return told
+        return f"{told}; {self._day.world.outgrow(place, position)}"
 
     def _remade(self, draw: Random) -> str:
         """Delete a topic all of whose partitions are counted for a while, and make it again."""

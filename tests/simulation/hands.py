@@ -135,7 +135,7 @@ class Hands:
             answer = sig.Unreadable(takeover, str(error))
         except (OutcomeUnknownError, KafkaFaultError, OSError) as error:
             is_denied = isinstance(error, NotAuthorizedError) or isinstance(error.__cause__, NotAuthorizedError)
-            answer = sig.Failed(takeover, str(error), is_denied)
+            answer = fx.failed(request, str(error), is_denied=is_denied)
         if not isinstance(answer, sig.Released | sig.Surveyed):
             self._tell(f"{self.name}: {_asked(request)} of {number}: {_told(answer)}")
         return answer

@@ -127,8 +127,8 @@ class Reader:
         self.clock = ManualClock(kafka.now_ms, off_ms)
         self.follower = Following(kafka, draw, self.clock)
         self.board = LiveBoard(self.follower)
-        self._is_steady = True
-        """Whether the broker's clock was not turned back meanwhile: then its records are from its future."""
+        self.is_steady = kafka.skew_ms == 0
+        """Whether the broker's clock was not turned back meanwhile: then what was read before is from its future."""
 
     def turn(self) -> None:
         """Read on; look at the topics now and then."""
@@ -143,9 +143,8 @@ class Reader:
 
     def _check_clock(self) -> None:
         """Assert that the time by which it tells ages is neither behind what it has read nor ahead of the broker."""
-        self._is_steady &= self._kafka.skew_ms == 0
         clock, newest_ms = self.follower.clock, self.follower.newest_ms
-        if not self._is_steady or newest_ms is None:
+        if not self.is_steady or newest_ms is None:
             return
         shown_ms = clock.now_ms()
         assert shown_ms >= newest_ms, f"a reader says it is {shown_ms}, and has read a record of {newest_ms}"

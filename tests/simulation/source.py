@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from streams.domain.pages import Identity
-from streams.engine.judgement import LogRange, Sources
+from streams.engine.judgement import LogRange, Sources, end_of_epoch
 from streams.engine.memory.errors import DamagedError, KafkaFaultError, OutOfRangeError
 from streams.engine.signals import Fetched, FetchFailed
 from streams.engine.topic_names import LEDGER, SEEN
@@ -127,7 +127,7 @@ def survey(
     """Return the topics as they are now, with the offsets of one partition number, None: of all."""
     found = {topic: kafka.describe_topic(topic) for topic in (*topics, *own)}
     counts = {topic: 0 if known is None else known.partitions for topic, known in found.items()}
-    ranges, ends = {}, {}
+    ranges, ends, leaders = {}, {}, {}
     for topic in topics:
         numbers = range(counts[topic]) if only is None else {only} & set(range(counts[topic]))
         if numbers:
@@ -135,13 +135,15 @@ def survey(
         for number in numbers:
             log = kafka.log(topic, number)
             ranges[topic, number] = LogRange(log.beginning, log.stable_offset, log.high_watermark)
+            leaders[topic, number] = log.leader_epochs[-1][0]
             if (topic, number) in epochs:
-                ends[topic, number] = log.end_of_epoch(epochs[topic, number])[1]
+                asked = epochs[topic, number]
+                ends[topic, number] = end_of_epoch(asked, *log.end_of_epoch(asked))
     ids = {topic: known.topic_id for topic, known in found.items() if known is not None}
     ours = {topic: ids.pop(topic) for topic in own if topic in ids}
     identity = Identity(cluster=kafka.cluster_id, own=ours, topics=ids)
     room = min(counts[topic] for topic in own)
-    return Sources({topic: counts[topic] for topic in topics}, ranges, room, identity, ends)
+    return Sources({topic: counts[topic] for topic in topics}, ranges, room, identity, ends, leaders)
 
 
 def _made(kind: type[KafkaFaultError], topic: str, number: int, position: int) -> KafkaFaultError:

@@ -16,6 +16,8 @@ from tests.simulation.conftest import DAYS
 from tests.simulation.failures import ROOT, Lived, first_found, lived, several, shrunk, told
 
 DAYS_IN_CI = 200
+KEPT = (145, 109_027)
+"""Seeds of days that once showed something wrong with the product (docs/proof.md)."""
 SEEDS_PER_BUG = 50
 DIGEST = """
 import sys
@@ -51,6 +53,12 @@ def test_ten_thousand_days_show_no_difference(
             sys.stdout.write("\n".join(told_now))
             sys.stdout.flush()
     assert not lived_until_now.failures, "\n".join(map(told, lived_until_now.failures))
+
+
+@pytest.mark.parametrize("seed", KEPT)
+def test_a_day_that_once_showed_a_difference_shows_none(seed: int) -> None:
+    failure = lived(seed)
+    assert failure is None, told(failure)
 
 
 @pytest.mark.parametrize("bug", BUGS)

@@ -86,8 +86,6 @@ class World:
         """Ends of the logs when they were last looked at."""
         self.frozen: set[Place] = set()
         """Logs that lost what was counted, and grow again; their oracles know what was there."""
-        self.quiet_until_ms: dict[Place, int] = {}
-        """Until when nobody sends to a log."""
         self.lost: dict[Place, list[str]] = {place: [] for place in self.oracles}
         """What accidents did to each source partition, as the reasons of the contract."""
         self.rights = rights(self.topics)
@@ -184,7 +182,9 @@ class World:
         return self._sends(self.random.choice((1, 1, 2, 5, 30)))
 
     def _sends(self, count: int) -> str:
-        place = self._place()
+        return self._sends_to(self._place(), count)
+
+    def _sends_to(self, place: Place, count: int) -> str:
         if not self._is_there(place):
             return f"nothing more is sent to {place[0]}/{place[1]}"
         values = [self._event(place[0]) for _ in range(count)]
@@ -200,6 +200,7 @@ class World:
         for place, value in chosen:
             if self._is_there(place):
                 self.kafka.produce(*place, [value])
+                self._sent.append((place, value))
         return f"{len(chosen)} records are sent again"
 
     def _send_poison(self) -> str:
@@ -333,7 +334,7 @@ class World:
         return topic, self.random.randrange(self.counts[topic])
 
     def _is_there(self, place: Place) -> bool:
-        return place[0] in self.kafka.topics and self.quiet_until_ms.get(place, 0) <= self.kafka.now_ms
+        return place[0] in self.kafka.topics
 
     def _event(self, topic: str, **spoilt: object) -> bytes:
         return self._events.made(topic, self.kafka.record_time_ms, **spoilt)

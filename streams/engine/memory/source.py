@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from streams.domain.pages import Identity
-from streams.engine.judgement import LogRange, Sources
+from streams.engine.judgement import LogRange, Sources, end_of_epoch
 from streams.engine.memory.cluster import UNCOMMITTED, Kafka
 from streams.engine.topic_names import LEDGER, SEEN
 
@@ -76,17 +76,19 @@ def survey(
     """
     found = {topic: kafka.describe_topic(topic) for topic in (*topics, LEDGER, SEEN)}
     counts = {topic: 0 if known is None else known.partitions for topic, known in found.items()}
-    ranges, epoch_ends = {}, {}
+    ranges, epoch_ends, leader_epochs = {}, {}, {}
     for topic in topics:
         for number in range(counts[topic]):
             if only is None or number == only:
                 beginning, stable = kafka.beginning_offset(topic, number), kafka.end_offset(topic, number)
                 ranges[topic, number] = LogRange(beginning, stable, kafka.end_offset(topic, number, UNCOMMITTED))
+                leader_epochs[topic, number] = kafka.log(topic, number).leader_epochs[-1][0]
                 if (topic, number) in epochs:
-                    end = kafka.offset_for_leader_epoch(topic, number, epochs[topic, number])[1]
-                    epoch_ends[topic, number] = end
+                    asked = epochs[topic, number]
+                    answer = kafka.offset_for_leader_epoch(topic, number, asked)
+                    epoch_ends[topic, number] = end_of_epoch(asked, *answer)
     ids = {topic: known.topic_id for topic, known in found.items() if known is not None}
     own = {topic: ids.pop(topic) for topic in (LEDGER, SEEN) if topic in ids}
     identity = Identity(cluster=kafka.cluster_id, own=own, topics=ids)
     room = min(counts[LEDGER], counts[SEEN])
-    return Sources({topic: counts[topic] for topic in topics}, ranges, room, identity, epoch_ends)
+    return Sources({topic: counts[topic] for topic in topics}, ranges, room, identity, epoch_ends, leader_epochs)

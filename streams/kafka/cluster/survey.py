@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, Unkno
 from aiokafka.protocol.offset import OffsetRequest
 
 from streams.domain.pages import Identity
-from streams.engine.judgement import LogRange, Sources
+from streams.engine.judgement import LogRange, Sources, end_of_epoch
 from streams.engine.topic_names import LEDGER, SOURCES, rejected_topic
 from streams.kafka.client.requests import EpochsRequest, MetadataRequest
 
@@ -143,10 +143,7 @@ async def _survey(
         _offsets(client, wanted, _LATEST, _ALL),
         epoch_ends(client, described, {place: epoch for place, epoch in asked.items() if place in wanted}),
     )
-    ranges = {
-        (topic.removeprefix(prefix), number): LogRange(beginnings[topic, number], stable[topic, number], end)
-        for (topic, number), end in ends.items()
-    }
+    ranges = {_bare(place, prefix): LogRange(beginnings[place], stable[place], end) for place, end in ends.items()}
     ids = {name.removeprefix(prefix): topic_id for name, topic_id in described.ids.items()}
     identity = Identity(
         cluster=described.cluster_id,
@@ -158,8 +155,13 @@ async def _survey(
         ranges,
         min(counts[prefix + name] for name in own),
         identity,
-        {(topic.removeprefix(prefix), number): end.end_offset for (topic, number), end in of_epochs.items()},
+        {_bare(place, prefix): end_of_epoch(asked[place], *end) for place, end in of_epochs.items()},
+        {_bare(place, prefix): described.epochs[place] for place in wanted},
     )
+
+
+def _bare(place: tuple[str, int], prefix: str) -> tuple[str, int]:
+    return place[0].removeprefix(prefix), place[1]
 
 
 async def _offsets(

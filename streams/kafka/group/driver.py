@@ -134,7 +134,7 @@ class Driver:
         except UnreadableError as error:
             answer = sig.Unreadable(takeover, str(error))
         except (OutcomeUnknownError, KafkaError, OSError) as error:
-            answer = sig.Failed(takeover, str(error) or type(error).__name__, is_permanent(error))
+            answer = fx.failed(request, str(error) or type(error).__name__, is_denied=is_permanent(error))
         except Exception as error:  # noqa: BLE001 - a fault in the program
             answer = sig.Broken(error)
         self.on(crews.To(number, answer))

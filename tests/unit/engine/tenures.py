@@ -41,12 +41,14 @@ def sources(
     ledger_partitions: int = PARTITIONS,
     identity: Identity | None = None,
     epoch_ends: Mapping[tuple[str, int], int] | None = None,
+    leader_epochs: Mapping[tuple[str, int], int] | None = None,
     **logs: LogRange,
 ) -> Sources:
     """Return topics of eight partitions, whose logs are LOGS where it is not said."""
     found = counts or dict.fromkeys(LOGS, PARTITIONS)
     ranges = {(t, PARTITION): logs.get(t, LOGS[t]) for t, count in found.items() if count > PARTITION}
-    return Sources(found, ranges, ledger_partitions, IDENTITY if identity is None else identity, epoch_ends or {})
+    here = IDENTITY if identity is None else identity
+    return Sources(found, ranges, ledger_partitions, here, epoch_ends or {}, leader_epochs or {})
 
 
 def only(effects: Sequence[fx.Effect], kind: type[E]) -> E:
@@ -141,10 +143,10 @@ class Bench:
         self.committed = Restored(checkpoint.cursor, fingerprint, {**before.pages, **dict(checkpoint.pages)}, seen)
 
     def deliver(
-        self, first: int, count: int = 1, *, age_ms: int = 0, value: bytes | None = None
+        self, first: int, count: int = 1, *, age_ms: int = 0, value: bytes | None = None, epoch: int | None = EPOCH
     ) -> Sequence[fx.Effect]:
         """Deliver a batch of orders."""
-        return self.on(sig.Delivered(batch(first, count, value=value), age_ms))
+        return self.on(sig.Delivered(replace(batch(first, count, value=value), leader_epoch=epoch), age_ms))
 
     def wake(self) -> Sequence[fx.Effect]:
         """Let the time come that it waits for."""

@@ -70,14 +70,24 @@ def test_a_fetch_from_outside_of_a_log_that_holds_the_position_is_made_again() -
     assert only(bench.on(sig.Woken()), fx.Release).positions == {"orders": 5}
 
 
-def test_a_look_that_fails_while_counting_ends_in_a_fresh_takeover() -> None:
+def test_a_look_that_fails_while_counting_is_made_again_when_the_fetch_fails_again() -> None:
+    bench = Bench()
+    commit = cutting(bench)
+    asked = only(bench.on(OUTSIDE), fx.Survey)
+    assert not has(bench.on(sig.Unseen(asked.takeover, "away", request=asked.request)), fx.TellFailed)
+    assert bench.is_in(State.CUTTING)
+    bench.commit(commit)
+    bench.now_ms += bounds.RETRY_MS
+    assert only(bench.on(sig.Woken()), fx.Release).positions == {"orders": 5}
+    assert only(bench.on(OUTSIDE), fx.Survey).request > asked.request
+
+
+def test_a_release_that_fails_ends_in_a_fresh_takeover() -> None:
     """What was counted since the last checkpoint is counted again."""
     bench = Bench()
     bench.counting()
     bench.deliver(0, 5)
-    asked = only(bench.on(OUTSIDE), fx.Survey)
-    found = bench.on(sig.Failed(asked.takeover, "away"))
-    assert has(found, fx.TellFailed)
+    assert has(bench.on(sig.Failed(bench.tenure.takeover, "away")), fx.TellFailed)
     assert bench.is_in(State.WAITING)
     assert not bench.has_ledger()
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 
 class Clock(Protocol):
@@ -44,6 +47,8 @@ class BrokerClock:
     largest difference of late is the nearest to the truth: it is behind by the time that the fastest answer took.
     Measured against the monotonic clock, so that setting the machine's clock changes nothing.
 
+    It never says less than the newest record, unless the times of one log go back: then the broker's was set back.
+
     Until a record has come that was only just written, the machine's own clock is believed, but for what older records
     rule out: a broker's clock is never behind its records.
     """
@@ -57,6 +62,10 @@ class BrokerClock:
         self._is_known = False
         self._lower: tuple[int, int] | None = None
         """Since when every record said less, and the most that one of them said."""
+        self._newest_ms = 0
+        """Newest time of a record since the broker's clock was turned back."""
+        self._last_ms: dict[Hashable, int] = {}
+        """Time of the last record of each stream."""
 
     def now_ms(self) -> int:
         """Return milliseconds since the Unix epoch by the broker's clock, as far as it is known."""
@@ -77,22 +86,26 @@ class BrokerClock:
                 return None
             return self._own.now_ms() - self._own.monotonic_ms() - self._ahead_ms
 
-    def appended(self, record_time_ms: int, *, is_new: bool = True) -> None:
+    def appended(self, record_time_ms: int, stream: Hashable = None, *, is_new: bool = True) -> None:
         """Take note of a record, which has come just now, and to which the broker gave its time.
 
+        `stream` names the log and who reads or writes it: within one, times go back only where the broker's clock does.
         `is_new`: it was written while somebody waited for it. Others say only what time it is no more.
         """
         now_ms = self._own.monotonic_ms()
         ahead_ms = record_time_ms - now_ms
         with self._lock:
             self._is_known |= is_new
+            is_turned_back = is_new and record_time_ms < self._last_ms.get(stream, 0)
+            self._newest_ms = record_time_ms if is_turned_back else max(self._newest_ms, record_time_ms)
+            self._last_ms[stream] = record_time_ms
             if self._ahead_ms is None or ahead_ms >= self._ahead_ms:
                 self._ahead_ms, self._lower = ahead_ms, None
             elif is_new:
                 since_ms, most_ms = self._lower or (now_ms, ahead_ms)
                 self._lower = since_ms, max(most_ms, ahead_ms)
                 if now_ms - since_ms >= DOUBT_MS:
-                    self._ahead_ms, self._lower = self._lower[1], None
+                    self._ahead_ms, self._lower = max(self._lower[1], self._newest_ms - now_ms), None
 
 
 @dataclass

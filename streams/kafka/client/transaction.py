@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 RETRY_SECONDS = 0.1
-Heard = Callable[[int], None]
+Heard = Callable[[int, tuple[str, str, int]], None]
 """Told the record time that the broker gave to what was sent, on a topic where it does."""
 
 
-def _ignore(_record_time_ms: int) -> None:
+def _ignore(_record_time_ms: int, _stream: object) -> None:
     """Do without it."""
 
 
@@ -101,7 +101,7 @@ class Transaction:
         if builder is not None and builder.append(**record) is not None:
             return
         builder = self._open[place] = self._producer.create_batch()
-        self._unsent.setdefault(place, []).append(_Batch(builder, self._heard))
+        self._unsent.setdefault(place, []).append(_Batch(builder, place, self._heard))
         # The first record of a batch is taken whatever its size.
         taken = builder.append(**record)
         assert taken is not None
@@ -120,7 +120,7 @@ class Transaction:
                 compression=clients.COMPRESSION,
                 is_transactional=True,
             )
-            self._unsent.setdefault(place, []).append(_Batch(batch, self._heard))
+            self._unsent.setdefault(place, []).append(_Batch(batch, place, self._heard))
             first += count
 
     async def partition_count(self, topic: str) -> int:
@@ -200,8 +200,9 @@ class Transaction:
 class _Batch:
     """A record batch on its way, with what aiokafka's handler of produce requests calls."""
 
-    def __init__(self, builder: Any, heard: Heard) -> None:  # noqa: ANN401 - untyped aiokafka
+    def __init__(self, builder: Any, place: TopicPartition, heard: Heard) -> None:  # noqa: ANN401 - untyped aiokafka
         self.builder = builder
+        self._stream = ("written", place.topic, place.partition)
         self._heard = heard
         self.get_data_buffer: Callable[[], bytes] = builder._build
         self.is_done = False
@@ -211,7 +212,7 @@ class _Batch:
         """Hear that the broker has it."""
         self.is_done = True
         if record_time_ms >= 0:  # else it keeps what the sender wrote
-            self._heard(record_time_ms)
+            self._heard(record_time_ms, self._stream)
 
     def failure(self, exception: BaseException) -> None:
         """Hear that the broker has refused it for good."""

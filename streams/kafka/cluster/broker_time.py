@@ -28,9 +28,9 @@ _SECOND_MS = 1_000
 
 def hear(clock: BrokerClock, batches: Sequence[RecordBatch], *, is_new: bool) -> None:
     """Let `clock` learn the broker's time from what has come just now; `is_new`: it was waited for."""
-    times = [int(batch.record_times_ms[-1]) for batch in batches if batch.is_timed_by_broker and len(batch)]
-    if times:
-        clock.appended(max(times), is_new=is_new)
+    for batch in batches:
+        if batch.is_timed_by_broker and len(batch):
+            clock.appended(int(batch.record_times_ms[-1]), ("read", batch.topic, batch.partition), is_new=is_new)
 
 
 async def listen(settings: Settings, clock: BrokerClock, seconds: float) -> None:

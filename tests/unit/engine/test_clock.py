@@ -43,10 +43,10 @@ class Bench:
         self.own.advance(elapsed_ms)
         self.broker_ms += elapsed_ms
 
-    def record(self, way_ms: int = 0, *, is_new: bool = True) -> None:
+    def record(self, way_ms: int = 0, stream: str = "", *, is_new: bool = True) -> None:
         written_ms = self.broker_ms
         self.pass_time(way_ms)
-        self.clock.appended(written_ms, is_new=is_new)
+        self.clock.appended(written_ms, stream, is_new=is_new)
 
 
 @pytest.mark.parametrize("off_ms", [-HOUR_MS, -1, 0, 2_500, HOUR_MS])
@@ -120,3 +120,44 @@ def test_a_machine_that_slept_without_counting_the_time_is_right_with_the_next_r
     bench.broker_ms += HOUR_MS
     bench.record(4)
     assert bench.clock.now_ms() == bench.broker_ms - 4
+
+
+def test_records_that_come_late_for_long_never_bring_it_below_the_newest_that_was_read() -> None:
+    """One log is read to its end, others are far behind."""
+    bench = Bench()
+    bench.record(4, "a")
+    bench.pass_time(1_000)
+    bench.record(70_000, "b")
+    newest_ms = bench.broker_ms
+    bench.record(0, "c")
+    bench.pass_time(10_000)
+    for _ in range(8):
+        late_ms = bench.broker_ms - 79_000
+        bench.clock.appended(late_ms, "b")
+        assert newest_ms <= bench.clock.now_ms() <= bench.broker_ms
+        bench.pass_time(10_000)
+
+
+def test_what_is_read_again_from_the_beginning_is_no_clock_that_was_turned_back() -> None:
+    bench = Bench()
+    bench.record(4, "a")
+    newest_ms = bench.broker_ms - 4
+    bench.clock.appended(newest_ms - HOUR_MS, "a", is_new=False)
+    for _ in range(8):
+        bench.clock.appended(bench.broker_ms - HOUR_MS, "b")
+        bench.pass_time(10_000)
+    assert bench.clock.now_ms() >= newest_ms
+
+
+def test_a_clock_that_was_turned_back_is_believed_though_another_log_is_read_late() -> None:
+    """The newest record since then is what it never falls below."""
+    bench = Bench()
+    bench.record(4, "a")
+    bench.record(4, "b")
+    bench.broker_ms -= HOUR_MS
+    for _ in range(8):
+        bench.record(9, "a")
+        bench.clock.appended(bench.broker_ms - 40_000, "b")
+        bench.pass_time(10_000)
+    assert bench.clock.now_ms() <= bench.broker_ms
+    assert bench.clock.now_ms() >= bench.broker_ms - 10_010

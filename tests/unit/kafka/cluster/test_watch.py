@@ -115,7 +115,7 @@ def test_a_clock_is_off_by_more_than_two_seconds_in_either_direction(off_ms: int
     assert said_of(clock) == said
 
 
-def test_only_the_times_of_the_broker_are_heard_and_of_those_the_newest() -> None:
+def test_only_the_times_of_the_broker_are_heard() -> None:
     clock = BrokerClock(ManualClock(NOW_MS, off_ms=9))
 
     def batch(time_ms: int, *, is_timed: bool) -> RecordBatch:

@@ -21,7 +21,7 @@ from streams.bridge.outcomes import WaitReason
 from streams.bridge.schemas import Fault, NoDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from streams.settings import RegistryAccess
 
@@ -35,8 +35,19 @@ AWAY_SECONDS = 1.0
 """Between two rounds of all addresses."""
 REFERENCES_LIMIT = 200
 """Schemas that one schema may be made of: more is a circle."""
-_DENIED = (401, 403)
+TOLD_SECONDS = 60.0
+"""Between two lines of the log about one schema that is waited for for the same reason."""
 _NOT_FOUND = 404
+_MISSING_CODES = (40401, 40402, 40403)
+"""So the API says that it has no such subject, version or schema."""
+_REASONS = {401: WaitReason.NOT_ALLOWED, 403: WaitReason.NOT_ALLOWED, _NOT_FOUND: WaitReason.UNKNOWN_SCHEMA}
+"""What a status says of a registry, else that it is away."""
+_HINTS = {
+    401: ": see FESTIVAL_REGISTRY_*",
+    403: ": see FESTIVAL_REGISTRY_*",
+    # Whatever stands there, it has not said that it does not know the schema: no record is rejected for that.
+    _NOT_FOUND: ", and not as the API does: does the address lack a path, such as /apis/ccompat/v7 of Apicurio's?",
+}
 _ACCEPT = "application/vnd.schemaregistry.v1+json, application/json"
 
 
@@ -69,6 +80,8 @@ class Registry:
         """When a schema that somebody waits for is to be asked for, in the loop's time."""
         self._not_before: dict[str, float] = {}
         self._why: dict[str, WaitReason] = {}
+        self._told: dict[str, tuple[WaitReason, float]] = {}
+        """Of each schema that is waited for, what the log said last, and when."""
         self._wanted = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self.requests = 0
@@ -106,15 +119,25 @@ class Registry:
         try:
             found = await self.look_up(schema)
         except RegistryError as error:
-            self._due[schema], self._why[schema] = loop.time() + AWAY_SECONDS, error.reason
-            log.warning("schema not to be had: %s", error, extra={"schema": schema, "reason": str(error.reason)})
+            pause = AGAIN_SECONDS if error.reason is WaitReason.UNKNOWN_SCHEMA else AWAY_SECONDS
+            self._due[schema], self._why[schema] = loop.time() + pause, error.reason
+            self._tell(schema, error)
             return
+        self._told.pop(schema, None)
         # Whoever still waits for it asks again.
         del self._due[schema]
         if _is_unknown(found):
             self._not_before[schema], self._why[schema] = loop.time() + AGAIN_SECONDS, WaitReason.UNKNOWN_SCHEMA
         else:
             self._why.pop(schema, None)
+
+    def _tell(self, schema: str, error: RegistryError) -> None:
+        """Log why a schema is not there: when that begins, and now and then while it lasts."""
+        now = asyncio.get_running_loop().time()
+        reason, told = self._told.get(schema, (None, 0.0))
+        if reason is not error.reason or now - told >= TOLD_SECONDS:
+            self._told[schema] = error.reason, now
+            log.warning("schema not to be had: %s", error, extra={"schema": schema, "reason": str(error.reason)})
 
     async def look_up(self, schema: str) -> AvroDecoder | NoDecoder:
         """Return what the registry says of an id or a GUID now. Raises `RegistryError`."""
@@ -157,26 +180,31 @@ class Registry:
         return [schema for schema in found.values() if schema is not None]
 
     async def _get(self, path: str) -> Any:  # noqa: ANN401 - JSON
-        """Return the answer of the first address that gives one. Raises `RegistryError`, `_MissingError`."""
+        """Return the answer of the first address that has one. Raises `RegistryError`, `_MissingError`."""
         self._session = self._session or self._connect()
         problems: list[str] = []
-        is_denied = False
+        reasons: set[WaitReason] = set()
+        is_missing = False
         for url in list(self._urls):
             self.requests += 1
             try:
                 async with self._session.get(url + path) as response:
-                    if response.status == _NOT_FOUND:
-                        raise _MissingError
                     body = await response.read()
                     if response.status == 200:  # noqa: PLR2004 - HTTP
                         return json.loads(body)
-                    is_denied = is_denied or response.status in _DENIED
-                    problems.append(f"{url} answers {response.status}")
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
                 problems.append(f"{url}: {error or type(error).__name__}")
+            else:
+                if response.status == _NOT_FOUND and _error_code(body) in _MISSING_CODES:
+                    is_missing = True
+                    continue
+                problems.append(f"{url} answers {response.status}{_HINTS.get(response.status, '')}")
+                reasons.add(_REASONS.get(response.status, WaitReason.REGISTRY_AWAY))
             self.failures += 1
             self._urls.append(self._urls.pop(0))
-        raise _refusal(problems, is_denied=is_denied)
+        if is_missing:
+            raise _MissingError
+        raise _refusal(problems, reasons)
 
     def _connect(self) -> aiohttp.ClientSession:
         access = self._access
@@ -200,8 +228,19 @@ def _is_unknown(found: AvroDecoder | NoDecoder) -> bool:
     return isinstance(found, NoDecoder) and found.fault is Fault.UNKNOWN
 
 
-def _refusal(problems: Sequence[str], *, is_denied: bool) -> RegistryError:
-    reason = WaitReason.NOT_ALLOWED if is_denied else WaitReason.REGISTRY_AWAY
+def _error_code(body: bytes) -> int | None:
+    """Return the code in an answer that tells of an error, None where that is no answer of the API."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return None
+    code = told.get("error_code") if isinstance(told, dict) else None
+    return code if isinstance(code, int) else None
+
+
+def _refusal(problems: Sequence[str], reasons: Collection[WaitReason]) -> RegistryError:
+    ranked = (WaitReason.NOT_ALLOWED, WaitReason.REGISTRY_AWAY, WaitReason.UNKNOWN_SCHEMA)
+    reason = next((reason for reason in ranked if reason in reasons), WaitReason.REGISTRY_AWAY)
     told = "; ".join(problems) or "no address is set: [registry] url in the map, or FESTIVAL_REGISTRY_URL"
     return RegistryError(reason, f"the schema registry does not answer: {told}")
 

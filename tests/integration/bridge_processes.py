@@ -19,6 +19,7 @@ from streams.kafka.cluster.survey import survey
 from tests.integration.worker_processes import WorkerProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from streams.settings import Settings
@@ -170,12 +171,12 @@ class Shop:
         return file
 
 
-async def lag_records(shop: Shop, bridge: str = "shop") -> int:
-    """Return how many offsets of the shop's topics no committed cursor covers yet."""
-    progress = await read_progress(shop.settings, bridge)
-    reader = await LogReader.open(shop.settings, is_foreign=True)
+async def lag_records(settings: Settings, topics: Collection[str], bridge: str) -> int:
+    """Return how many offsets of a shop's topics no committed cursor covers yet."""
+    progress = await read_progress(settings, bridge)
+    reader = await LogReader.open(settings, is_foreign=True)
     try:
-        found = await survey(reader.client, "", tuple(shop.topics), own=tuple(shop.topics))
+        found = await survey(reader.client, "", tuple(topics), own=tuple(topics))
     finally:
         await reader.close()
     positions = {(t, p): cursor.positions[t] for (_, t, p), cursor in progress.cursors.items()}

@@ -45,7 +45,7 @@ async def shop(kafka: str, prefix: str, tmp_path: Path) -> Shop:
 
 async def caught_up(shop: Shop, bridge: str = "shop") -> None:
     """Wait until everything that was sent is translated."""
-    while await lag_records(shop, bridge):
+    while await lag_records(shop.settings, shop.topics, bridge):
         await asyncio.sleep(0.2)
 
 

@@ -32,6 +32,7 @@ class FakeRegistry:
         self.asked: list[str] = []
         self.status = 200
         self.authorization: str | None = None
+        self.unknown: dict[str, Any] | None = {"error_code": 40403, "message": "Schema not found"}
         reference = {"name": "shop.Store", "subject": "shop.Store", "version": 3}
         self.answers: dict[str, Any] = {
             "/schemas/ids/7": {"schema": json.dumps(STORE)},
@@ -48,7 +49,7 @@ class FakeRegistry:
         if self.status != 200:
             return web.Response(status=self.status)
         if request.path not in self.answers:
-            return web.json_response({"error_code": 40403}, status=404)
+            return web.json_response(self.unknown, status=404) if self.unknown else web.Response(status=404)
         return web.json_response(self.answers[request.path])
 
 
@@ -97,6 +98,50 @@ async def test_addresses_are_tried_in_turn(fake: FakeRegistry, url: str) -> None
     assert isinstance(await look_up(registry, "8"), AvroDecoder)
     assert registry.failures == 1, "the one that answers is asked first from now on"
     assert len(fake.asked) == 3
+
+
+async def test_an_address_that_does_not_know_it_gives_way_to_one_that_does(url: str) -> None:
+    """As of two registries while one takes the other's place; it is unknown where nobody has it."""
+    other = FakeRegistry()
+    other.answers = {"/schemas/ids/12": {"schema": json.dumps(STORE)}}
+    app = web.Application()
+    app.router.add_get("/{path:.*}", other.answer)
+    async with TestServer(app) as server:
+        registry = Registry([url, str(server.make_url("")).rstrip("/")], RegistryAccess())
+        assert isinstance(await registry.look_up("12"), AvroDecoder)
+        found = await look_up(registry, "13")
+    assert isinstance(found, NoDecoder)
+    assert found.fault is Fault.UNKNOWN
+    assert registry.failures == 0
+
+
+async def test_whoever_is_no_registry_cannot_say_that_a_schema_is_unknown(fake: FakeRegistry, url: str) -> None:
+    """An address without its path, or a proxy's page: under `unknown_schema = "reject"` good records would be lost."""
+    fake.unknown = None
+    with pytest.raises(RegistryError, match="does the address lack a path") as error:
+        await look_up(Registry([url], RegistryAccess()), "11")
+    assert error.value.reason is WaitReason.UNKNOWN_SCHEMA
+
+
+async def test_an_outage_is_told_when_it_begins_and_not_each_second(
+    fake: FakeRegistry, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "AWAY_SECONDS", 0.001)
+    registry = Registry([url], RegistryAccess())
+    fake.status = 503
+    running = asyncio.create_task(registry.run())
+    try:
+        registry.find("7")
+        async with asyncio.timeout(20):
+            while len(fake.asked) < 20:
+                await asyncio.sleep(0.001)
+            assert caplog.text.count("answers 503") == 1
+            fake.status = 403
+            while "answers 403" not in caplog.text:
+                await asyncio.sleep(0.001)
+    finally:
+        running.cancel()
+        await registry.close()
 
 
 async def test_who_asks_is_told(fake: FakeRegistry, url: str) -> None:

@@ -81,7 +81,7 @@ class Registry:
         self._not_before: dict[str, float] = {}
         self._why: dict[str, WaitReason] = {}
         self._told: dict[str, tuple[WaitReason, float]] = {}
-        """Of each schema that is waited for, what the log said last, and when."""
+        """Schema that is waited for → what the log said of it last, and when."""
         self._wanted = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self.requests = 0

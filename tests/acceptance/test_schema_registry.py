@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(300)]
 ORDERS = 400
-"""Of each topic and part of the load."""
+"""How many each topic gets in a part of the load."""
 AWAY_SECONDS = 60
 """How long the registry is dead while records need what only it knows."""
 SESSION = {"FESTIVAL_SESSION_TIMEOUT_MS": "6000"}

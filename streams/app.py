@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
@@ -33,6 +34,7 @@ from streams.process import has_broker, quiet_libraries, serve, stop_signal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from streams.domain.festivals import Festival
     from streams.kafka.group.worker import Store
@@ -43,9 +45,11 @@ log = logging.getLogger("festival.worker")
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """What services beside the counting (HTTP) may use."""
+    """What services beside the counting (HTTP, a shop's own agents) may use."""
 
     settings: Settings
+    directory: Path
+    """The worker's own."""
     festivals: dict[str, Festival]
     declarations: Declarations
     status: WorkerStatus
@@ -68,6 +72,10 @@ class WorkerReport:
     checkpoints: int
     rebalances: int
 
+    def as_json(self) -> str:
+        """Return it as one document."""
+        return json.dumps(asdict(self))
+
 
 def declare(settings: Settings) -> tuple[dict[str, Festival], Declarations]:
     """Return the festivals and what decides a count under these settings; raises `UsageError`."""
@@ -81,7 +89,7 @@ def declare(settings: Settings) -> tuple[dict[str, Festival], Declarations]:
 async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> WorkerReport:
     """Count until SIGTERM or SIGINT; raises `FestivalError` for whatever ends the worker before.
 
-    `services` run beside the counting; HTTP is one.
+    `services` run beside the counting: HTTP, a shop's own agents.
     """
     festivals, declarations = declare(settings)
     claim = claim_name(settings)
@@ -103,8 +111,9 @@ async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> Wo
                 "worker starts",
                 extra={"worker": claim.name, "partitions": partitions, "generation": generation, "compiled": IS_BUILT},
             )
+            parts = WorkerParts(settings, claim.directory, festivals, declarations, status, clock)
             for service in services:
-                await stack.enter_async_context(service(WorkerParts(settings, festivals, declarations, status, clock)))
+                await stack.enter_async_context(service(parts))
             for watching in (watch_settings(settings), watch_clock(clock)):
                 stack.callback(asyncio.create_task(watching).cancel)
             app = build_app(settings, claim.directory)

@@ -11,8 +11,10 @@ import logging
 import os
 import signal
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import uvloop
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streams.domain.declarations import FingerprintError
@@ -21,7 +23,7 @@ from streams.kafka.client.clients import await_broker
 from streams.kafka.group.worker import FailStopError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from streams.kafka.group.membership import Member
     from streams.kafka.group.transport import BatchApp
@@ -35,6 +37,12 @@ QUIET = ("faust", "mode", "aiokafka", "streams")
 """Loggers of libraries, which tell every step at level info; those named after our modules are Faust's services too."""
 GC_THRESHOLDS = (100_000, 20, 50)
 """Unpacked records are young and die at once: at Python's 700 the collector took a third of the time of a catch-up."""
+
+
+def use_uvloop() -> None:
+    """Let all event loops that are made from now on be uvloop's."""
+    # The policy, not a runner's loop: the consumer's thread makes a loop of its own.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 def quiet_libraries(settings: Settings) -> None:
@@ -82,15 +90,24 @@ async def serve(app: BatchApp, worker: Member, stopped: asyncio.Event) -> None:
         waiting.discard(starting)
     log.info("worker stops", extra={"reason": "signal" if failure is None else repr(failure)})
     error = _as_error(failure) if failure is not None else None
-    # A thread, as the stop of Faust's consumer blocks the loop until its own thread has ended.
-    limit = threading.Timer(STOP_SECONDS, _end_now, [error.exit_status if error is not None else 0, str(error or "")])
-    limit.daemon = True
-    limit.start()
-    await _stop(app, worker, [starting, crashed, watching, signalled])
-    limit.cancel()
+    with stop_limit(STOP_SECONDS, error):
+        await _stop(app, worker, [starting, crashed, watching, signalled])
     gc.unfreeze()  # else it is not even collected at the end, and extensions then report it as leaked
     if error is not None:
         raise error from failure
+
+
+@contextmanager
+def stop_limit(seconds: float, error: BaseException | None) -> Iterator[None]:
+    """End the process as it is where the block takes longer, with the exit status that `error` (None: none) has."""
+    # A thread, as the stop of Faust's consumer blocks the loop until its own thread has ended.
+    limit = threading.Timer(seconds, _end_now, [seconds, _as_error(error) if error is not None else None])
+    limit.daemon = True
+    limit.start()
+    try:
+        yield
+    finally:
+        limit.cancel()
 
 
 def _told_already(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -136,10 +153,10 @@ def _as_error(failure: BaseException) -> FestivalError:
     return FailStopError(f"the worker cannot go on: {failure!r}; start it again")
 
 
-def _end_now(status: int, problem: str) -> None:
+def _end_now(seconds: float, error: FestivalError | None) -> None:
     """End the process without waiting for clients that a broker keeps busy."""
-    log.warning("the stop took too long: ending at once, nothing is lost", extra={"seconds": STOP_SECONDS})
-    if problem:
-        log.error(problem)
+    log.warning("the stop took too long: ending at once, nothing is lost", extra={"seconds": seconds})
+    if error is not None:
+        log.error(str(error))
     logging.shutdown()
-    os._exit(status)
+    os._exit(error.exit_status if error is not None else 0)

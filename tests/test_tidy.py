@@ -51,9 +51,9 @@ RINGS = (
         "metrics_page",
         "handover",
     },
-    {"app", "bridge_app", "serving", "process"},
+    {"app", "bridge_app", "serving", "process", "shop_app"},
     {"night"},
-    {"cli"},
+    {"cli", "faust"},
 )
 """From the inside out; each may import its own ring and those inside it."""
 FOUNDATION = {

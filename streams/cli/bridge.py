@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import uvloop
 
 from streams.bridge.given import read_given
 from streams.bridge.map import load_map
@@ -24,6 +23,7 @@ from streams.engine.clock import SystemClock
 from streams.errors import UnreachableError, UsageError
 from streams.festivals.declared import load_declared
 from streams.mapping.hashing import load_hash
+from streams.process import use_uvloop
 from streams.serving import quiet_clients
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def command(
 
 def _run(settings: Settings, bridge_map: BridgeMap, options: BridgeOptions, *, as_json: bool) -> int:
     settings = dataclasses.replace(settings, broker=address.resolve(settings))
-    # The policy, not a runner's loop: the consumer's thread makes a loop of its own.
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    use_uvloop()
 
     def announce(url: str) -> None:
         click.echo(f"bridge {bridge_map.name}: {url}", err=True)

@@ -20,7 +20,7 @@ from streams.configuration import SETTINGS
 from streams.errors import FestivalError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from streams.configuration import Setting
 
@@ -85,16 +85,21 @@ def _given(setting: Setting[object]) -> str:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status; what went wrong is told on stderr."""
+    # Not standalone, click hands on what a command returns: an exit status, or nothing.
+    return status_of(lambda: festival.main(list(arguments), prog_name="festival", standalone_mode=False))
+
+
+def status_of(command: Callable[[], object]) -> int:
+    """Run what a command does and return its exit status; what went wrong is told on stderr."""
     try:
-        # Not standalone, click hands on what a command returns: an exit status, or nothing.
-        status = festival.main(list(arguments), prog_name="festival", standalone_mode=False)
+        status = command()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except FestivalError as error:
-        _tell(error)
+        tell(error)
         return error.exit_status
     except BrokenPipeError:
         # The reader of our output left (`| head`): nobody is there to be told, not even by the interpreter's exit.
@@ -104,7 +109,7 @@ def run(arguments: Sequence[str]) -> int:
         kafka = _kafka_problem(error)
         if kafka is None:
             raise
-        _tell(kafka)
+        tell(kafka)
         return kafka.exit_status
     return status if isinstance(status, int) else 0
 
@@ -114,7 +119,8 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _tell(error: FestivalError) -> None:
+def tell(error: FestivalError) -> None:
+    """Say on stderr what went wrong."""
     for line in str(error).splitlines():
         click.echo(f"festival: {line}", err=True)
 

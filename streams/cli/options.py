@@ -54,13 +54,18 @@ def broker_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _with_settings(command, has_broker=True)
 
 
+def start_log(settings: Settings) -> None:
+    """Log from now on as the settings say."""
+    log.configure(settings.log_level, settings.log_format)
+    log.identify(prefix=settings.prefix)
+
+
 def _with_settings(command: Callable[..., Any], *, has_broker: bool) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(**parameters: Any) -> Any:  # noqa: ANN401 - whatever options the command has
         flags = {name: parameters.pop(name) for name in _FIELDS & parameters.keys()}
         settings = load_settings(flags)
-        log.configure(settings.log_level, settings.log_format)
-        log.identify(prefix=settings.prefix)
+        start_log(settings)
         if has_broker and not parameters.get("sealed"):
             settings = dataclasses.replace(settings, broker=address.resolve(settings))
         return command(settings=settings, **parameters)

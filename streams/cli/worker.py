@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 import click
-import uvloop
 
 from streams.app import run_worker
 from streams.cli.options import broker_options, json_option, setting_option, web_options
 from streams.configuration import NAME, SHOW
+from streams.process import use_uvloop
 from streams.serving import worker_web
 
 if TYPE_CHECKING:
@@ -33,8 +31,7 @@ def command(settings: Settings, *, as_json: bool) -> None:
 
     With --json the end prints what was committed, by topic and outcome.
     """
-    # The policy, not a runner's loop: the consumer's thread makes a loop of its own.
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    use_uvloop()
     report = asyncio.run(run_worker(settings, services=(worker_web,)))
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(report)))
+        click.echo(report.as_json())

@@ -18,6 +18,8 @@ BRIDGE = "festival.bridge"
 BRIDGE_REJECTED = "festival.bridge.rejected"
 GROUP = "festival"
 """The consumer group of the workers."""
+SHOP_GROUP = "festival-shop"
+"""The consumer group of a shop's own Faust agents, which run beside the counting."""
 
 
 def rejected_topic(source: str) -> str:

@@ -50,7 +50,7 @@ class Cluster:
     def __init__(self, broker: str, prefix: str, directory: Path, partitions: int = 4) -> None:
         """Start nothing yet; logs and data go to `directory`."""
         self.settings = Settings(broker=broker, prefix=prefix)
-        self._directory = directory
+        self.directory = directory
         self.partitions = partitions
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._follower = LedgerFollower(self.settings)
@@ -81,6 +81,11 @@ class Cluster:
         """Start a worker; one of that name must not run. Port 0 takes any."""
         self._start(name, ["worker", "--name", name, "--web-port", str(web_port)], environment)
 
+    def start_faust(self, name: str, app: str, *options: str, **environment: str) -> None:
+        """Start a worker as Faust's users do; `app` is `streams.faust` or a module in `directory`."""
+        program = ("faust", "-A", app, "worker")
+        self._start(name, options, {"FESTIVAL_NAME": name, **environment}, program)
+
     def start_board(self, name: str, **environment: str) -> None:
         """Start a board on any port."""
         self._start(name, ["board", "--web-port", "0"], environment)
@@ -89,18 +94,25 @@ class Cluster:
         """Start a replay that writes its tally when it ends."""
         self._start(name, ["replay", "--tally", str(self._tally_file(name)), *arguments])
 
-    def _start(self, name: str, arguments: Sequence[str], environment: dict[str, str] | None = None) -> None:
+    def _start(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: dict[str, str] | None = None,
+        program: Sequence[str] = ("streams.cli",),
+    ) -> None:
         assert name not in self._processes or self._processes[name].poll() is not None, f"{name} runs already"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("FESTIVAL_")}
         own = {
             "FESTIVAL_BROKER": self.settings.bootstrap_servers,
             "FESTIVAL_PREFIX": self.settings.prefix,
-            "FESTIVAL_DATA_DIR": str(self._directory / "data"),
+            "FESTIVAL_DATA_DIR": str(self.directory / "data"),
             "FESTIVAL_SESSION_TIMEOUT_MS": str(SESSION_MS),
         }
-        with (self._directory / f"{name}.log").open("ab") as log:
+        with (self.directory / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", *arguments],
+                [sys.executable, "-m", *program, *arguments],
+                cwd=self.directory,
                 env=inherited | own | (environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -132,7 +144,7 @@ class Cluster:
 
     def log(self, name: str) -> str:
         """Return everything a process has written."""
-        return (self._directory / f"{name}.log").read_text(errors="replace")
+        return (self.directory / f"{name}.log").read_text(errors="replace")
 
     def logs(self) -> str:
         """Return the ends of all logs."""
@@ -195,4 +207,4 @@ class Cluster:
         return totals_document(self.snapshot(), load_festivals()[FESTIVAL], by=by)
 
     def _tally_file(self, name: str) -> Path:
-        return self._directory / f"{name}.tally.json"
+        return self.directory / f"{name}.tally.json"

@@ -28,7 +28,7 @@ IN_ORDER = "first-festival.md"
 """Its commands build on each other: tests/integration/test_first_festival.py."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [page for page in PAGES if page.name != IN_ORDER]
-PROGRAMS = ("festival ", "bin/", "promtool", "amtool", "python", "pip", "docker", "kubectl", "curl", "kafka-")
+PROGRAMS = ("festival ", "faust ", "bin/", "promtool", "amtool", "python", "pip", "docker", "kubectl", "curl", "kafka-")
 SECONDS = 90.0
 
 SHORTENED = {
@@ -84,6 +84,7 @@ ELSEWHERE = {
     "festival audit --bridge": "tests/integration/test_bridge.py audits what bridges have sent",
     "festival check --map": "its topics are not there; tests/integration/test_bridge.py checks a map",
     "festival worker": "the fixture below runs one to its end",
+    "faust -A streams.faust worker": "tests/acceptance/test_faust.py runs it",
     "festival report --lang de --prometheus": "a Prometheus and Chromium: tests/acceptance/test_report.py prints",
     "python -m": "takes minutes; that module and options exist is asked below",
 }
@@ -133,9 +134,10 @@ def shell(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     for name, example in (("map.toml", "shop.toml"), ("orders.csv", "shop.csv")):
         shutil.copy(ROOT / "docs" / "examples" / example, directory / name)
     (directory / "bin").mkdir()
-    festival = directory / "bin" / "festival"
-    festival.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m streams.cli "$@"\n')
-    festival.chmod(0o755)
+    for name, module in (("festival", "streams.cli"), ("faust", "faust")):
+        program = directory / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        program.chmod(0o755)
     environment = {
         "PATH": f"{directory / 'bin'}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
@@ -150,7 +152,9 @@ def shell(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Shell:
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     log = directory / "worker.log"
     with log.open("wb") as out:
-        worker = subprocess.Popen([festival, "worker", "--web-port", "0"], env=environment, stdout=out, stderr=out)
+        worker = subprocess.Popen(
+            [directory / "bin" / "festival", "worker", "--web-port", "0"], env=environment, stdout=out, stderr=out
+        )
     try:
         deadline = time.monotonic() + SECONDS
         while (

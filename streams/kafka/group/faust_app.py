@@ -15,15 +15,23 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 
+def broker_urls(servers: str) -> list[str]:
+    """Return addresses (HOST:PORT, separated by commas) as Faust has them."""
+    return [f"kafka://{server}" for server in servers.split(",")]
+
+
+def member_url(name: str) -> str:
+    """Return what the members of a group tell each other apart by; nothing listens there."""
+    return f"http://{hashlib.sha256(name.encode()).hexdigest()[:16]}.invalid"
+
+
 def build_app(settings: Settings, directory: Path, group: str = GROUP) -> BatchApp:
     """Return the Faust app of the member that the settings name; `directory` is its own."""
     assert settings.name is not None
-    digest = hashlib.sha256(settings.name.encode()).hexdigest()[:16]
     app = BatchApp(
         settings.prefix + group,
-        broker=[f"kafka://{server}" for server in settings.bootstrap_servers.split(",")],
-        # Members tell each other apart by it, so it depends on the name only; nothing listens there.
-        canonical_url=f"http://{digest}.invalid",
+        broker=broker_urls(settings.bootstrap_servers),
+        canonical_url=member_url(settings.name),
         datadir=str(directory),
         store="memory://",
         autodiscover=False,

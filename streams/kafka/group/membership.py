@@ -43,6 +43,11 @@ SOURCES_SECONDS = 2.0
 """After so long it is noticed that topics have grown."""
 
 
+def agent_name(verb: str, topic: str) -> str:
+    """Return what the agent is called that does something with a topic (its name on Kafka)."""
+    return f"{verb}-{topic}"
+
+
 class FetchingSource(Protocol):
     """Where batches come from, as a member looks at it."""
 
@@ -101,7 +106,7 @@ class Member:
         revoked: Any = self._revoked
         assigned: Any = self._assigned
         for topic in app.sources:
-            app.agent(batch_topic(app, topic), name=f"{verb}-{topic}")(take)
+            app.agent(batch_topic(app, topic), name=agent_name(verb, topic))(take)
         app.on_partitions_revoked.connect(revoked)
         app.on_partitions_assigned.connect(assigned)
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("festival.worker")
 
+COUNT = "count"
+"""What a worker's agents do: the verb of their names."""
 GENERATION_SECONDS = 3.0
 """After so long a recount that switched generations is noticed."""
 
@@ -178,7 +180,7 @@ class Worker(Member):
             self._crew, store=ledger_store, source=source, status=status, clock=clock, on_failure=self.fail
         )
         app.sources = {settings.prefix + topic: topic for topic in declarations.topics}
-        self.take_charge([Charge(self._driver, status)], "count")
+        self.take_charge([Charge(self._driver, status)], COUNT)
 
     @property
     def generation(self) -> str:

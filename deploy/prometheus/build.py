@@ -39,6 +39,7 @@ An alert's page says what it means, whom it hurts, how to find the cause and how
 ```
 export FESTIVAL_BROKER=127.0.0.1:9092 WORKER=http://127.0.0.1:6066
 export PROMETHEUS=http://127.0.0.1:9090 ALERTMANAGER=http://127.0.0.1:9093
+export MAP=shop.toml TOPIC=shop.orders    # of a bridge: its map, and the topic that the alert names
 ```
 
 | alert | severity | summary |

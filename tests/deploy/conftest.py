@@ -22,3 +22,13 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield running
     except UnreachableError as error:
         skip(str(error))
+
+
+@pytest.fixture(scope="package")
+def bridged(stage: Stage) -> Stage:
+    """Return the stage with a bridge on it, which has translated, ignored and rejected something."""
+    stage.start_bridge()
+    for outcome in ("sent", "ignored", "rejected"):
+        query = f'streams_bridge_records_total{{outcome="{outcome}"}} > 0'
+        stage.until(lambda query=query: bool(stage.query(query)), f"the bridge is scraped: {query}")  # type: ignore[misc]
+    return stage

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from deploy.prometheus import build
 from streams.broker.embedded import EmbeddedKafka, any_free_port
@@ -40,6 +42,28 @@ REPLAYED = "replayed"
 """The hours of the 2019 day, with milestones that a small replay reaches."""
 START_SECONDS = 60.0
 ORDERS_PER_SECOND = 40
+FOREIGN = "shop.orders"
+"""A topic of a shop's own, which a bridge translates."""
+
+_MAP = f"""
+name = "shop"
+[[source]]
+topic = "{FOREIGN}"
+to = "orders"
+encoding = "json"
+type = {{ path = "status", values = {{ NEW = "order_placed" }}, others = "ignore" }}
+[source.fields]
+event_id = "id"
+order_id = "id"
+ts = {{ record = "timestamp" }}
+platform = {{ constant = "web" }}
+merchant = {{ constant = "m1" }}
+market = {{ constant = "DE" }}
+currency = {{ constant = "EUR" }}
+amount_minor = "cents"
+"""
+_STATUSES = ("NEW", "NEW", "NEW", "PAID")
+"""Some are ignored."""
 
 _FESTIVAL = """
 id = "{id}"
@@ -116,12 +140,14 @@ class Shop(threading.Thread):
     def __init__(self, broker: str) -> None:
         super().__init__(daemon=True)
         self._producer = Producer({"bootstrap.servers": broker, "log_level": 0, "message.timeout.ms": 300_000})
-        self._number = count(1)
+        self._number, self._foreign = count(1), count(1)
         self._ended = threading.Event()
         self.is_open = True
         """Whether orders are sent."""
         self.is_poisoned = False
         """Whether records that cannot be counted are sent to `payments`."""
+        self.has_bridge = False
+        """Whether records are sent to the topic that a bridge reads, some of which it cannot translate."""
 
     def run(self) -> None:
         while not self._ended.wait(0.1):
@@ -130,6 +156,8 @@ class Shop(threading.Thread):
                     self._send_order(next(self._number))
                 if self.is_poisoned:
                     self._producer.produce("payments", b"{")
+            if self.has_bridge:
+                self._send_foreign(next(self._foreign))
             self._producer.poll(0)
 
     def _send_order(self, number: int) -> None:
@@ -146,10 +174,21 @@ class Shop(threading.Thread):
         }
         self._producer.produce("orders", json.dumps(order), key=f"o{number}", partition=number % PARTITIONS)
 
+    def _send_foreign(self, number: int) -> None:
+        cents = 100 + number if number % 25 else "none"
+        record = {"id": f"f{number}", "status": _STATUSES[number % len(_STATUSES)], "cents": cents}
+        self._producer.produce(FOREIGN, json.dumps(record))
+
     def close(self) -> None:
         self._ended.set()
         self.join()
         self._producer.flush(1)
+
+
+def make_topic(broker: str, name: str) -> None:
+    """Make a topic of a shop's."""
+    admin = AdminClient({"bootstrap.servers": broker})  # its answers come as long as it is there
+    admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(30)
 
 
 class Stage:
@@ -161,7 +200,7 @@ class Stage:
         self.kafka = EmbeddedKafka(directory / "kafka", port=any_free_port())
         self.webhook = Webhook()
         self.shop: Shop | None = None
-        self._ports = {name: any_free_port() for name in ("worker", "board", "prometheus", "alertmanager")}
+        self._ports = {name: any_free_port() for name in ("worker", "board", "bridge", "prometheus", "alertmanager")}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -213,6 +252,21 @@ class Stage:
     def start_worker(self) -> None:
         port = str(self._ports["worker"])
         self._start_festival("worker", "worker", "--name", "worker-1", "--web-port", port)
+
+    def start_bridge(self) -> None:
+        """Start a bridge that Prometheus knows, and a shop whose records it translates."""
+        assert self.shop is not None
+        make_topic(self.kafka.address, FOREIGN)
+        self.map_file.write_text(_MAP, encoding="utf-8")
+        port = str(self._ports["bridge"])
+        self._start_festival("bridge", "bridge", "--map", str(self.map_file), "--name", "bridge-1", "--web-port", port)
+        self._write_targets("bridges", "bridge")
+        self.shop.has_bridge = True
+
+    @property
+    def map_file(self) -> Path:
+        """Return the map of the bridge."""
+        return self.directory / "shop.toml"
 
     def kill_worker(self) -> None:
         self._processes["worker"].kill()
@@ -310,8 +364,7 @@ class Stage:
         for name, text in build.rules(self.factor).items():
             (home / "rules" / name).write_text(text)
         for name, target in (("workers", "worker"), ("boards", "board"), ("alertmanagers", "alertmanager")):
-            targets = [{"targets": [f"127.0.0.1:{self._ports[target]}"]}]
-            (home / "targets" / f"{name}.yml").write_text(yaml.safe_dump(targets))
+            self._write_targets(name, target)
         self._start(
             "alertmanager",
             alertmanager,
@@ -327,6 +380,10 @@ class Stage:
             f"--storage.tsdb.path={self.directory / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{self._ports['prometheus']}",
         )
+
+    def _write_targets(self, name: str, target: str) -> None:
+        targets = [{"targets": [f"127.0.0.1:{self._ports[target]}"]}]
+        (self.directory / "prometheus" / "targets" / f"{name}.yml").write_text(yaml.safe_dump(targets))
 
     def _start_festival(self, name: str, *arguments: str) -> None:
         self._start(name, sys.executable, "-m", "streams.cli", *arguments)

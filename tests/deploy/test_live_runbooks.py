@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.deploy.monitoring import RUNBOOKS, tool
+from tests.deploy.stage import FOREIGN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,19 +21,20 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1_800)]
 
 
 def commands() -> list[str]:
-    """Return every command of every diagnosis, once; the stage has no bridge, so nothing that needs a map."""
+    """Return every command of every diagnosis, once."""
     found: dict[str, None] = {}
     for path in sorted(RUNBOOKS.glob("*.md")):
         diagnosis = path.read_text("utf-8").partition("## Diagnosis")[2].partition("## Mitigation")[0]
         for block in re.findall(r"```\n(.*?)```", diagnosis, re.DOTALL):
-            found |= dict.fromkeys(line for line in block.splitlines() if "--map" not in line)  # there is no bridge
+            found |= dict.fromkeys(block.splitlines())
     return list(found)
 
 
 @pytest.fixture(scope="module")
-def shell(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def shell(bridged: Stage, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return the environment of somebody on call, with `festival` on the path."""
-    for name in ("promtool", "amtool", "curl"):
+    stage = bridged
+    for name in ("promtool", "amtool", "curl", "jq"):
         tool(name)
     bin_directory: Path = tmp_path_factory.mktemp("bin")
     festival = bin_directory / "festival"
@@ -44,6 +46,8 @@ def shell(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         "WORKER": stage.url("worker"),
         "PROMETHEUS": stage.url("prometheus"),
         "ALERTMANAGER": stage.url("alertmanager"),
+        "MAP": str(stage.map_file),
+        "TOPIC": FOREIGN,
     }
 
 

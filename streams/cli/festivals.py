@@ -64,7 +64,8 @@ def command(settings: Settings, *, as_json: bool) -> None:
     for one in found:
         told = entry(one)
         facts = ",".join(told["facts"])
-        where = (told["timezone"], told["home_currency"], facts, one.source)
+        source = f"{one.source} (retired)" if told["retired"] else one.source
+        where = (told["timezone"], told["home_currency"], facts, source)
         rows.append((one.festival.id, told["starts"], str(told["hours"]), *where))
     click.echo(table(rows))
 
@@ -84,6 +85,7 @@ def entry(found: Found) -> dict[str, Any]:
         "home_currency": festival.home_currency,
         "display": list(festival.display),
         "facts": list(festival.facts),
+        "retired": festival.retired,
         "source": found.source,
     }
 

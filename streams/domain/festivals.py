@@ -27,7 +27,7 @@ _DECIMAL_DIGITS = 24
 """An amount or a rate has at most so many before its point, and as many after it."""
 _FIELDS = frozenset(
     {"id", "name", "starts", "timezone", "hours", "home_currency", "facts", "milestones", "previous", "rates"}
-    | {"plausible", "points_per_tree", "display", "replay"}
+    | {"plausible", "points_per_tree", "display", "replay", "retired"}
 )
 _PREVIOUS_FIELDS = ("name", "total", "orders", "before", "curve", "sealed")
 _PLAUSIBLE_FIELDS = ("average_order_value", "growth")
@@ -88,6 +88,8 @@ class Festival:
     """Further currencies to tell the home total in; each has a rate."""
     sales: Sales | None = None
     """What a replay sells, where the file says it."""
+    retired: bool = False
+    """Still counted, and shown to whoever asks for it by its id; to nobody else."""
 
     def rate_of(self, currency: str) -> Decimal | None:
         """Return the latest rate not after the local start date, 1 for the home currency, None where there is none."""
@@ -164,6 +166,7 @@ def parse_festival(text: str, source: str, read_sealed: ReadSealed = no_sealed_f
     name = reader.field("name", _text, festival_id or "")
     display = reader.field("display", lambda v: _display(v, home), ())
     sales = reader.field("replay", parse_sales) if "replay" in reader.document else None
+    retired = reader.field("retired", _bool, default=False)
     reader.finish()
     assert festival_id is not None
     assert zone is not None
@@ -184,6 +187,7 @@ def parse_festival(text: str, source: str, read_sealed: ReadSealed = no_sealed_f
         points_per_tree=points_per_tree,
         display=display or (),
         sales=sales,
+        retired=bool(retired),
     )
     if unrated := [currency for currency in festival.display if festival.rate_of(currency) is None]:
         raise FestivalFileError(f"{source}: `display`: no rate of {', '.join(unrated)} on the start date or before")
@@ -200,6 +204,12 @@ def _identifier(value: object) -> str:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a text, found {value!r}")
+    return value
+
+
+def _bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, found {value!r}")
     return value
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from streams.domain.festivals import Festival
 
@@ -17,15 +17,23 @@ def choose_festival(
 ) -> Festival:
     """Return the festival of that id; without one the running one, else the latest that has data, else the latest.
 
-    Raises `UsageError` for an unknown id, listing the known ones.
+    A retired one is meant by its id alone. Raises `UsageError` for an unknown id, listing the known ones.
     """
     if named is not None:
         return named_festival(festivals, named)
     if not festivals:
         raise UsageError("festival: none is known; name a directory of festival files with --festivals DIR")
-    running = [f for f in festivals.values() if f.start_ms <= now_ms < f.end_ms]
-    counted = [f for f in festivals.values() if f.id in with_data]
-    return max(running or counted or festivals.values(), key=lambda f: (f.start_ms, "orders" in f.facts, f.id))
+    shown = in_service(festivals.values())
+    if not shown:
+        raise UsageError(f"festival: all are retired; name one of {', '.join(sorted(festivals))}")
+    running = [f for f in shown if f.start_ms <= now_ms < f.end_ms]
+    counted = [f for f in shown if f.id in with_data]
+    return max(running or counted or shown, key=lambda f: (f.start_ms, "orders" in f.facts, f.id))
+
+
+def in_service(festivals: Iterable[Festival]) -> list[Festival]:
+    """Return the festivals that are not retired."""
+    return [festival for festival in festivals if not festival.retired]
 
 
 def coming_festival(festivals: Mapping[str, Festival], now_ms: int) -> Festival | None:

@@ -17,6 +17,7 @@ from streams.board.answers.screen import festivals_of
 from streams.board.answers.series import series_document
 from streams.board.answers.values import Festivals
 from streams.errors import UsageError
+from streams.festivals.selection import in_service
 from streams.web.answers import Answer, SharedAnswers, respond, takes_gzip
 from streams.web.channel import Channel
 from streams.web.connections import SERVER
@@ -180,7 +181,7 @@ def _series_of(source: Shown, festival: Festival, measure: str, currency: str | 
 async def _festivals(request: web.Request) -> web.Response:
     source = request.app[SOURCE]
     Parameters(request)
-    shown = source.festival(None).id if source.festivals else None
+    shown = source.festival(None).id if in_service(source.festivals.values()) else None
 
     def make() -> Document:
         return plain(Festivals(shown, festivals_of(source.snapshot_of, source.festivals.values())))

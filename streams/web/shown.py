@@ -13,7 +13,7 @@ from streams.domain.declared import Declared
 from streams.engine.clock import BrokerClock, SystemClock
 from streams.engine.judgement import UNKNOWN, Judgement, Note
 from streams.errors import FestivalError
-from streams.festivals.selection import choose_festival
+from streams.festivals.selection import choose_festival, in_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,11 +80,11 @@ class Shown:
         return self.sealed[festival_id].judgement if festival_id in self.sealed else self.judgement()
 
     def scenes(self) -> list[Scene]:
-        """Return what a scrape looks at: the ledger with all festivals, or each sealed file with its own."""
+        """Return what a scrape looks at: the ledger with all festivals in service, or each sealed file with its own."""
         if self.sealed:
             return [Scene(state.snapshot, [state.festival], state.judgement) for state in self.sealed.values()]
         snapshot = self.snapshot()
-        festivals = [snapshot.as_counted(festival) for festival in self.festivals.values()]
+        festivals = [snapshot.as_counted(festival) for festival in in_service(self.festivals.values())]
         return [Scene(snapshot, festivals, self.judgement())]
 
     def festival(self, named: str | None) -> Festival:

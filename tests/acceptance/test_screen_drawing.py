@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -157,6 +158,19 @@ def test_a_page_that_chose_no_festival_follows_the_one_that_begins(browser: Brow
 
         browser.until(is_followed, "the one that is counted")
         assert "festival=" not in browser.driver.current_url
+
+
+def test_the_list_has_a_retired_festival_only_where_it_is_shown(browser: Browser) -> None:
+    options = "return [...document.getElementById('festivals').options].map((option) => option.value)"
+    retired = dataclasses.replace(FESTIVALS["singles-day-2014"], retired=True)
+    with Hall(retired) as hall:
+        hall.sell(700_00, retired.start_ms)
+        hall.commit(retired.start_ms)
+        browser.driver.get(f"{hall.url}?lang=en")
+        browser.until(lambda: "singles-day-2019" in browser.run(options), "the list")
+        assert retired.id not in browser.run(options)
+        browser.driver.get(f"{hall.url}?lang=en&festival={retired.id}")
+        browser.until(lambda: retired.id in browser.run(options), "the one that was asked for")
 
 
 def test_an_empty_chart_says_what_it_waits_for(browser: Browser) -> None:

@@ -176,6 +176,7 @@ def festivals_of(snapshot_of: Callable[[str], Snapshot], festivals: Iterable[Fes
             previous=_previous(festival),
             has_totals=festival.id in snapshot_of(festival.id).festivals,
             counted=snapshot_of(festival.id).counts(festival.id),
+            retired=festival.retired,
         )
         for festival in sorted(festivals, key=lambda festival: (-festival.start_ms, festival.id))
     ]

@@ -310,6 +310,7 @@ class Festival(Struct, frozen=True):
     previous: Previous | None
     has_totals: bool
     counted: Annotated[bool, Meta(description="Whether this ledger counts it; true while nothing is committed.")]
+    retired: Annotated[bool, Meta(description="Whether it is shown to who asks for it by its id alone.")]
 
 
 class Festivals(Struct, frozen=True):

@@ -279,14 +279,14 @@ export function draw() {
 // -- festival and language -----------------------------------------------------------------------------------------
 
 function showFestivals() {
-  const options = festivals.map((festival) => {
+  const id = totals === null ? chosen ?? usual : totals.festival;
+  const options = festivals.filter((festival) => !festival.retired || festival.id === id).map((festival) => {
     const option = document.createElement("option");
     option.value = festival.id;
     option.textContent = festivalName(words, festival.name);
     return option;
   });
   $("festivals").replaceChildren(...options);
-  const id = totals === null ? chosen ?? usual : totals.festival;
   if (id !== null) $("festivals").value = id;
 }
 

@@ -140,6 +140,7 @@ def test_everything_else_is_read_into_minor_units() -> None:
         (LEAST + '[[rates]]\ncurrency = "USD"\ndate = 7\nrate = "1"\n', "expected a date"),
         (LEAST + "rates = 7\n", "expected rows or tables"),
         (LEAST + "colour = 7\n", "unknown fields colour"),
+        (LEAST + 'retired = "yes"\n', "`retired`: expected true or false, found 'yes'"),
         (LEAST + 'display = "USD"\n', "expected a list such as"),
         (LEAST + 'display = ["CNY"]\n', "not CNY, the home currency"),
         (LEAST + 'display = ["USD", "USD"]\n', "each currency once"),

@@ -126,7 +126,7 @@ def test_every_entry_counts_whether_it_is_there_or_not() -> None:
 DECIDES = {"id", "start_ms", "end_ms", "facts"}
 READ_SIDE = {
     "name", "timezone", "home_currency", "milestones_minor", "previous", "rates", "plausible", "points_per_tree",
-    "display", "sales",
+    "display", "sales", "retired",
 }  # fmt: skip
 """A festival's fields that are read with its totals, and free to change. `timezone` decides `start_ms`, which is in."""
 

@@ -45,6 +45,15 @@ def test_the_running_one_is_shown_else_the_latest_with_data_else_the_latest(
     assert choose_festival(KNOWN, named, with_data, now_ms).id == chosen
 
 
+def test_a_retired_one_is_meant_by_its_id_alone() -> None:
+    retired = {**KNOWN, "third": dataclasses.replace(KNOWN["third"], retired=True)}
+    assert choose_festival(retired, None, ("first", "third"), 90 * HOUR_MS).id == "first"
+    assert choose_festival(retired, None, ("first",), 20 * HOUR_MS).id == "first"
+    assert choose_festival(retired, "third", (), 0).id == "third"
+    with pytest.raises(UsageError, match="all are retired; name one of third"):
+        choose_festival({"third": retired["third"]}, None, ("third",), 0)
+
+
 def test_of_two_that_begin_together_the_one_with_orders_is_shown() -> None:
     festivals = dict([at("b", 0, "recycling"), at("a", 0, "orders")])
     assert choose_festival(festivals, None, (), 5).id == "a"

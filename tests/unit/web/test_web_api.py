@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import re
 from importlib.resources import files
@@ -291,6 +292,21 @@ async def test_festivals_are_told_with_what_the_screen_compares_them_to(client: 
     assert DAY.previous is not None
     assert day["previous"]["total_minor"] == DAY.previous.total_minor
     assert day["has_totals"] is True
+
+
+async def test_a_retired_festival_is_out_of_metrics_and_shown_to_who_asks_for_it(
+    client: Client, counter: Counter
+) -> None:
+    counter.count(3, 700)
+    assert 'festival="singles-day-2019"' in await (await client.get("/metrics")).text()
+    counter.source.festivals = {**FESTIVALS, DAY.id: dataclasses.replace(DAY, retired=True)}
+    assert 'festival="singles-day-2019"' not in await (await client.get("/metrics")).text()
+    told = await got(client, "/api/festivals")
+    assert told["shown"] not in (None, DAY.id)
+    assert [one["id"] for one in told["festivals"] if one["retired"]] == [DAY.id]
+    assert (await got(client, f"/api/totals?festival={DAY.id}"))["orders"] == 3
+    counter.source.festivals = {DAY.id: counter.source.festivals[DAY.id]}
+    assert (await got(client, "/api/festivals"))["shown"] is None
 
 
 def test_the_openapi_file_is_the_one_the_types_make() -> None:

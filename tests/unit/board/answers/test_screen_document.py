@@ -152,14 +152,14 @@ def test_a_value_with_payments_alone_is_told_by_them() -> None:
 
 
 def test_festivals_are_listed_the_latest_first_with_what_is_fixed_about_them() -> None:
-    older = dataclasses.replace(DAY, id="a-older", start_ms=START - 1, previous=None, milestones_minor=())
+    older = dataclasses.replace(DAY, id="a-older", start_ms=START - 1, previous=None, milestones_minor=(), retired=True)
     beside = dataclasses.replace(DAY, id="a-beside", previous=Previous("before", 1_000, ((60, 5),)))
     state = a_day_of_sales()
     entries = festivals_of(lambda _: state, [older, DAY, beside])
-    assert [(entry.id, entry.has_totals, entry.counted) for entry in entries] == [
-        ("a-beside", False, True),
-        (DAY.id, True, True),
-        ("a-older", False, True),
+    assert [(entry.id, entry.has_totals, entry.counted, entry.retired) for entry in entries] == [
+        ("a-beside", False, True, False),
+        (DAY.id, True, True, False),
+        ("a-older", False, True, True),
     ]
     told: dict[str, Any] = {name: getattr(entries[1], name) for name in ("start_ms", "end_ms", "facts", "timezone")}
     assert told == {"start_ms": START, "end_ms": DAY.end_ms, "facts": list(DAY.facts), "timezone": "Asia/Shanghai"}

@@ -88,11 +88,20 @@ async def audit_committed(
         raise AnswerNo(f"the ledger does not count {', '.join(sorted(unknown))}; it counts {known}")
     calendar = read_calendar(settings.festivals_dir)
     shapes = with_declared(declared.fields())
-    result = await _Run(settings, report, ledger, plan, calendar, shapes).run(festivals)
+    result = await _Run(settings, report, ledger, plan, calendar, shapes, _reused(committed)).run(festivals)
     result.late = {festival: sorted(parts) for festival, parts in ledger.late.items() if festival in result.festivals}
     result.counted_from = {topic: dict(places) for topic, places in committed.counted_from.items()}
     result.lacking = await _lacking(settings, committed, ledger, plan)
     return result
+
+
+def _reused(committed: FollowerDelta) -> dict[tuple[str, int], int]:
+    """Return from which offset on logs were made again or had lost their tail, in whatever generation."""
+    found: dict[tuple[str, int], int] = {}
+    for remade in committed.remade:
+        place = remade.topic, remade.partition
+        found[place] = min(remade.from_offset, found.get(place, remade.from_offset))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,7 @@ async def audit_sealed(settings: Settings, sealed: SealedLedger, report: Report 
     }
     await _refuse_another_log(settings, ledger, plan)
     shapes = with_declared(declared_of(plan).fields())
-    result = await _Run(settings, report, ledger, plan, calendar, shapes).run([sealed.festival])
+    result = await _Run(settings, report, ledger, plan, calendar, shapes, {}).run([sealed.festival])
     result.lacking = sealed.lacking
     return result
 
@@ -192,6 +201,8 @@ class _Run:
     plan: Plan
     calendar: Mapping[str, Edition]
     shapes: Shapes
+    reused: Mapping[tuple[str, int], int]
+    """From which offset on logs are others than they were: of what is gone there something may be set aside."""
 
     async def run(self, festivals: Collection[str] | None) -> AuditResult:
         spans = spans_of(self.ledger.cursors, self.plan.facts())
@@ -201,6 +212,7 @@ class _Run:
         result.rejected_from_ms = self.settings.rejected_kept_from_ms(SystemClock().now_ms())
         with tempfile.TemporaryDirectory(prefix="festival-audit-") as directory:
             book = Workbook(Path(directory), self.plan, self.shapes)
+            book.reuse(self.reused)
             try:
                 left, strange = await self._read(spans, book)
                 result.began = _by_topic({place: start for place, (start, _) in left.items()})

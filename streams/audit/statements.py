@@ -219,6 +219,22 @@ def compare_rejected(from_ms: int) -> str:
         ORDER BY topic, part, off"""
 
 
+def leave_out_gone() -> tuple[str, ...]:
+    """Return what leaves out what may have been set aside of records that are gone: at the offsets that `reused` names.
+
+    What stands there for a record that is bad for the same reason, with the same bytes, is kept once.
+    """
+    of_reused = (
+        "SELECT s.rowid FROM set_aside s JOIN reused u ON s.topic = u.topic AND s.part = u.part AND s.off >= u.off"
+    )
+    same = "e.topic = s.topic AND e.part = s.part AND e.off = s.off AND e.reason = s.reason AND e.content = s.content"
+    return (
+        f"DELETE FROM set_aside WHERE rowid IN ({of_reused} ANTI JOIN rejections e ON {same})",
+        f"""DELETE FROM set_aside WHERE rowid IN ({of_reused}) AND rowid NOT IN (
+            SELECT min(rowid) FROM set_aside GROUP BY topic, part, off)""",
+    )
+
+
 def count_gone(from_ms: int) -> str:
     """Return one row: how many bad records from before `from_ms` are set aside no more."""
     return f"""

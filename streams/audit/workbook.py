@@ -17,7 +17,7 @@ from streams.audit import statements
 from streams.audit.admission import SHAPES, Kind, Shapes, admit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from streams.audit.plan import Plan
@@ -78,6 +78,7 @@ class Workbook:
             for topic, columns in self._columns.items()
         }
         self._rows: dict[str, list[tuple[Any, ...]]] = {topic: [] for topic in self._columns}
+        self._reused: dict[tuple[str, int], int] = {}
         self._rejections: list[tuple[str, int, int, str, str, int]] = []
         self._set_aside: list[tuple[str, int, int, str, str]] = []
         self.db = duckdb.connect(str(directory / "audit.duckdb"))
@@ -91,6 +92,10 @@ class Workbook:
                 f"CREATE TABLE {table} "
                 "(topic VARCHAR, part INTEGER, off BIGINT, reason VARCHAR, content VARCHAR, record_ms BIGINT)"
             )
+
+    def reuse(self, places: Mapping[tuple[str, int], int]) -> None:
+        """Note from which offset on a topic-partition's log is another one than was counted before."""
+        self._reused = dict(places)
 
     def cut(self, places: Iterable[tuple[str, int]]) -> None:
         """Note, before anything is added, of which topic-partitions the log has lost its beginning."""
@@ -141,10 +146,21 @@ class Workbook:
     def settle(self) -> None:
         """Write what is still in memory and tell duplicates apart; nothing may be added afterwards."""
         self._write_rejections()
+        self._leave_out_gone()
         for topic in self._columns:
             self._write_events(topic)
             self.db.execute(statements.create_repeats(topic, self.plan.horizon_minutes))
             self._leave_out(topic)
+
+    def _leave_out_gone(self) -> None:
+        """Leave out what was set aside of records in whose place others stand now."""
+        if not self._reused:
+            return
+        self.db.execute("CREATE TABLE reused (topic VARCHAR, part INTEGER, off BIGINT)")
+        rows = [(*place, offset) for place, offset in self._reused.items()]
+        self.db.executemany("INSERT INTO reused VALUES (?, ?, ?)", rows)
+        for statement in statements.leave_out_gone():
+            self.db.execute(statement)
 
     def _leave_out(self, topic: str) -> None:
         """Leave out what may repeat a record that is gone: nobody knows whether the ledger had seen it before."""

@@ -12,6 +12,8 @@ import msgspec
 from streams.engine.checkpoint import UnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streams.domain.declarations import Declarations
 
 FIRST = "g1"
@@ -25,6 +27,17 @@ class NextGeneration(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 (hex) of the fingerprint it is counted under: a recount with the same one goes on with it."""
 
 
+class Remade(msgspec.Struct, frozen=True, array_like=True):
+    """A source partition whose log is another one, from an offset on, than earlier generations had counted."""
+
+    topic: str
+    partition: int
+    from_offset: int
+    """What lies before it is what they had counted; 0: nothing is, as of a topic that was made again."""
+    generation: str
+    """The first one that counted the other log."""
+
+
 class Generations(msgspec.Struct, frozen=True, kw_only=True):
     """Value of the control record, JSON."""
 
@@ -32,9 +45,9 @@ class Generations(msgspec.Struct, frozen=True, kw_only=True):
     next: NextGeneration | None = None
     previous: str | None = None
     """Current before this one: whose late writers a takeover has to fence."""
-    remade: tuple[tuple[str, int], ...] = ()
-    """Source partitions (topic, number) whose log was made again since: what earlier generations had read of them says
-    nothing about them now."""
+    remade: tuple[Remade, ...] = ()
+    """Logs that were made again or lost their tail: what was set aside of their offsets before may be of records that
+    are gone. They stay, whatever is recounted later."""
     declared: dict[str, Any] | None = None
     """The fingerprint of the current generation, with every festival that was declared since it began; None: nobody has
     counted yet."""
@@ -42,10 +55,20 @@ class Generations(msgspec.Struct, frozen=True, kw_only=True):
     """Where a recount was allowed to begin although records were lost: topic, partition, first offset that is counted.
     It stays, whatever is recounted later."""
 
+    def remade_from(self, partition: int) -> dict[str, int]:
+        """Return from which offset on the current generation is the first to count a log, by topic."""
+        mine = (remade for remade in self.remade if (remade.partition, remade.generation) == (partition, self.current))
+        return {remade.topic: remade.from_offset for remade in mine}
+
     def newer(self) -> str:
         """Return a name that no generation had before."""
         numbers = [int(name[1:]) for name in (self.current, self.next.id if self.next else None) if name]
         return f"g{max(numbers) + 1}"
+
+
+def set_aside_below(read_by_others: Mapping[str, int], remade_from: Mapping[str, int]) -> dict[str, int]:
+    """Return below which offset earlier generations have set a topic's bad records aside, as far as they read them."""
+    return {topic: min(offset, remade_from.get(topic, offset)) for topic, offset in read_by_others.items()}
 
 
 def declared(found: Generations, declarations: Declarations) -> Generations:

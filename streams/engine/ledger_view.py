@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streams.engine.batch import RecordBatch
+    from streams.engine.generations import Remade
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class FollowerDelta:
     """Where the generation begins later than its log did: topic, partition, first offset."""
     misfits: Mapping[int, str] = field(default_factory=dict)
     """Partitions that hold something else than their cursors were committed with, and what is wrong."""
+    remade: tuple[Remade, ...] = ()
+    """Logs that were made again or lost their tail, of all generations."""
 
 
 @dataclass(slots=True)
@@ -88,7 +91,8 @@ class LedgerView:
         self.partitions = partitions
         self.generations = Generations()
         self._shown = self.generations.current
-        self._counted_from: Mapping[str, Mapping[str, int]] = {}
+        self._current = self.generations
+        """Those of the generation that is shown."""
         self._by_name: dict[str, _Generation] = {}
         self._is_reset = True
         self._told: set[int] = set()
@@ -126,7 +130,7 @@ class LedgerView:
         if self.generations.current != self._shown:
             self._shown = self.generations.current
             self._is_reset = True
-        self._counted_from = self.generations.counted_from
+        self._current = self.generations
         following = self.generations.next
         from_number = _number(following.id if following else self._shown)
         self._by_name = {
@@ -154,8 +158,9 @@ class LedgerView:
             shown.pages,
             shown.cursors,
             notes,
-            self._counted_from,
+            self._current.counted_from,
             dict(shown.misfits),
+            self._current.remade,
         )
         shown.pages, shown.cursors, shown.is_noted_anew, self._is_reset = {}, {}, False, False
         return delta

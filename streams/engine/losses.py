@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import structs
 
-from streams.engine.judgement import Counted, judge_partition
+from streams.engine.judgement import Counted, judge_partition, verdict
 from streams.engine.status import HeldReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from streams.engine.judgement import Basis, LogRange, Sources
+    from streams.engine.judgement import Basis, LogRange, Sources, Verdict
 
 Place = tuple[str, int]
 """Source topic and partition number."""
@@ -91,12 +91,35 @@ def of_other_logs(began: Mapping[Place, int], bases: Mapping[int, Basis], source
     for number, basis in sorted(bases.items()):
         for topic, position in basis.positions.items():
             log_range = sources.ranges.get((topic, number))
-            verdict = judge_partition(number, sources, of_topic(basis, topic))
-            if log_range is not None and verdict is not None and verdict.reason in ANOTHER:
+            why = judge_partition(number, sources, of_topic(basis, topic))
+            if log_range is not None and why is not None and why.reason in ANOTHER:
                 first = began.get((topic, number), 0)
                 ends = log_range.end if position > log_range.end else None
-                found.append(Loss(topic, number, first, position, log_range.beginning, ends, verdict.reason))
+                found.append(Loss(topic, number, first, position, log_range.beginning, ends, why.reason))
     return tuple(found)
+
+
+def other_from(others: Iterable[Loss], sources: Sources) -> dict[Place, int]:
+    """Return from which offset on logs are others than those that were counted; 0: nothing of them was.
+
+    `others`: what `of_other_logs` found in the same `sources`. Where a log does not know the leader nobody can tell: 0.
+    """
+    return {loss.place: 0 if loss.reason in REPLACED else max(0, sources.epoch_ends[loss.place]) for loss in others}
+
+
+def overtaken(
+    remade: Mapping[Place, int], began: Mapping[Place, int], positions: Mapping[Place, int]
+) -> Verdict | None:
+    """Return why a generation that is counted beside has to be left behind: it has counted what was lost meanwhile.
+
+    `remade`: see `other_from`; `began` and `positions` are the generation's own.
+    """
+    for (topic, number), offset in sorted(remade.items()):
+        position = positions.get((topic, number), 0)
+        if position > max(offset, began.get((topic, number), 0)):
+            what = f"{topic}[{number}] is counted up to {position}, and is another log from {offset} on"
+            return verdict(HeldReason.LOG_TRUNCATED, topic, what)
+    return None
 
 
 def of_topic(basis: Basis, topic: str) -> Counted:

@@ -12,13 +12,13 @@ import msgspec
 from streams.domain.declarations import FingerprintError, missing_festivals
 from streams.domain.pages import decode_cursor
 from streams.engine.checkpoint import FencedError
-from streams.engine.generations import Generations, NextGeneration
+from streams.engine.generations import Generations, NextGeneration, Remade
 from streams.engine.ledger_keys import Kind, parse_key
 from streams.engine.losses import told_from
 from streams.engine.status import HeldReason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from streams.domain.pages import Cursor
     from streams.engine.batch import RecordBatch
@@ -66,24 +66,26 @@ def is_left_behind(verdict: Verdict) -> bool:
 def switched(
     found: Generations,
     counted: Generations,
-    remade: Iterable[tuple[str, int]],
+    remade: Mapping[tuple[str, int], int],
     lost: Iterable[Loss] = (),
     document: dict[str, Any] | None = None,
 ) -> Generations:
     """Return the generations with the one that was `counted` as the current one, under the fingerprint `document`.
 
-    `lost` is what it did not count of the logs.
+    `remade`: the logs that are not those of the generations before, from which offset on. `lost` is what it did not
+    count of the logs.
 
     `found` are those that nobody can change any more. Raises `FencedError` where somebody has.
     """
     if found != counted:
         raise FencedError("the generations were changed meanwhile, or a festival was declared")
     assert counted.next is not None
-    places = tuple((topic, number) for topic, number in remade)
+    made = counted.next.id
+    others = (Remade(*place, offset, made) for place, offset in sorted(remade.items()))
     return Generations(
-        current=counted.next.id,
+        current=made,
         previous=counted.current,
-        remade=places,
+        remade=(*found.remade, *others),
         declared=document,
         counted_from=told_from(found.counted_from, lost),
     )
@@ -102,14 +104,13 @@ def uncounted(positions: Mapping[Place, int], ends: Mapping[Place, int]) -> list
 class Chase:
     """How a generation catches up with the current one, which goes on: `aim`, count, and again until `is_over`."""
 
-    def __init__(self, replaced: Collection[Place] = ()) -> None:
-        """Know nothing yet; `replaced`: partitions of which nothing was counted that is there now."""
-        self._replaced = replaced
+    def __init__(self) -> None:
+        """Know nothing yet."""
         self.behind = 0
         """Offsets to count in this chase."""
         self.remade: dict[tuple[str, int], int] = {}
-        """Logs that were made again, with their ends: it is known, or the current generation stands beyond the end.
-        They are counted from their beginning, after the switch."""
+        """Logs that are not those that the current generation counted, each with the offset from which on: that is
+        known, or the current generation stands beyond the end. Behind that they are counted after the switch."""
         self._chases = 0
 
     @property
@@ -118,20 +119,26 @@ class Chase:
         return self._chases == CHASES or (self._chases > 0 and self.behind <= CLOSE_ENOUGH)
 
     def aim(
-        self, reached: Mapping[Place, int], log_ends: Mapping[Place, int], positions: Mapping[Place, int]
+        self,
+        reached: Mapping[Place, int],
+        log_ends: Mapping[Place, int],
+        positions: Mapping[Place, int],
+        other_from: Mapping[tuple[str, int], int],
     ) -> dict[Place, int]:
         """Return up to where to count now.
 
         `reached`: the current generation's positions; `log_ends`: the ends of the logs after it stood there;
-        `positions`: the next generation's.
+        `positions`: the next generation's; `other_from`: see `streams.engine.losses.other_from`.
         """
         self._chases += 1
         self.remade = {
-            place: log_ends[place]
+            place: other_from.get(place, log_ends[place])
             for place, offset in reached.items()
-            if place in log_ends and (place in self._replaced or offset > log_ends[place])
+            if place in log_ends and (place in other_from or offset > log_ends[place])
         }
-        targets = {place: offset for place, offset in reached.items() if place in log_ends and place not in self.remade}
+        targets = {
+            place: min(offset, self.remade.get(place, offset)) for place, offset in reached.items() if place in log_ends
+        }
         self.behind = behind(positions, targets)
         return targets
 

@@ -26,7 +26,7 @@ from streams.engine.checkpoint import (
     Restored,
     SeenKey,
 )
-from streams.engine.generations import Generations, encode
+from streams.engine.generations import Generations, Remade, encode
 from streams.engine.judgement import Note
 from streams.engine.ledger_keys import GENERATIONS_KEY
 from streams.engine.ledger_records import Live, decode_rejected, decode_restored
@@ -54,8 +54,8 @@ class World(Protocol):
     def open(self, at_step: AtStep = nothing_at, *, counts_beside: bool = False) -> LedgerStore:
         """Return a store as another process would have it; `counts_beside`: as a recount has it."""
 
-    async def switch(self, current: str, previous: str, *remade: tuple[str, int]) -> None:
-        """Make another generation current; `remade`: source partitions whose log was made again since."""
+    async def switch(self, current: str, previous: str, *remade: Remade) -> None:
+        """Make another generation current; `remade`: logs that are others since."""
 
     async def committed(self, partition: int, generation: str) -> Restored:
         """Return what is committed."""
@@ -81,7 +81,7 @@ class MemoryWorld:
     def open(self, at_step: AtStep = nothing_at, *, counts_beside: bool = False) -> LedgerStore:
         return MemoryLedgerStore(at_step, self.kafka, counts_beside=counts_beside)
 
-    async def switch(self, current: str, previous: str, *remade: tuple[str, int]) -> None:
+    async def switch(self, current: str, previous: str, *remade: Remade) -> None:
         value = encode(Generations(current=current, previous=previous, remade=remade))
         producer = Producer(self.kafka, "festival-generations")
         producer.send(LEDGER, 0, [value], [GENERATIONS_KEY])
@@ -111,7 +111,7 @@ class KafkaWorld:
         self.stores.append(KafkaLedgerStore(self.settings, at_step=at_step, counts_beside=counts_beside))
         return self.stores[-1]
 
-    async def switch(self, current: str, previous: str, *remade: tuple[str, int]) -> None:
+    async def switch(self, current: str, previous: str, *remade: Remade) -> None:
         watch, made = GenerationWatch(self.settings), Generations(current=current, previous=previous, remade=remade)
         await change_generations(self.settings, watch, lambda _: made)
         await watch.close()
@@ -430,21 +430,32 @@ async def test_only_the_current_generation_is_written_once_one_is_named_and_its_
         await owner.close()
 
 
-async def test_what_the_generation_before_has_rejected_is_not_rejected_again_unless_its_log_was_made_again(
-    world: World,
+@pytest.mark.parametrize(
+    ("remade", "again"),
+    [
+        ([], []),
+        ([Remade("orders", 1, 0, "g2")], [40, 60]),
+        ([Remade("orders", 1, 50, "g2")], [60]),
+        ([Remade("orders", 1, 60, "g2")], [60]),
+        ([Remade("orders", 1, 61, "g2")], []),
+        ([Remade("orders", 1, 0, "g1")], []),
+        ([Remade("payments", 1, 0, "g2"), Remade("orders", 0, 0, "g2")], []),
+    ],
+    ids=["the log goes on", "made again", "cut before", "cut at", "cut behind", "before that", "elsewhere"],
+)
+async def test_what_the_generation_before_has_rejected_is_not_rejected_again_unless_its_log_is_another_one_there(
+    world: World, remade: list[Remade], again: list[int]
 ) -> None:
-    for partition in (0, 1):
-        before = await world.open().fence(partition, "g1")
-        await before.commit(checkpoint(1, partition=partition, rejected=[bad_record(50 + partition)]))
-        await before.close()
-    await world.switch("g2", "g1", ("orders", 1))
-    for partition in (0, 1):
-        after = await world.open().fence(partition, "g2")
-        await after.restore()
-        rejected = [bad_record(50 + partition), bad_record(150)]
-        await after.commit(checkpoint(1, generation="g2", partition=partition, rejected=rejected))
-        await after.close()
-    assert sorted(record.offset for record in await world.rejected()) == [50, 51, 51, 150, 150]
+    before = await world.open().fence(1, "g1")
+    await before.commit(checkpoint(1, partition=1, rejected=[bad_record(40), bad_record(60)]))
+    await before.close()
+    await world.switch("g2", "g1", *remade)
+    after = await world.open().fence(1, "g2")
+    await after.restore()
+    rejected = [bad_record(40), bad_record(60), bad_record(150)]
+    await after.commit(checkpoint(1, generation="g2", partition=1, rejected=rejected))
+    await after.close()
+    assert sorted(record.offset for record in await world.rejected()) == sorted([40, 60, 150, *again])
 
 
 async def test_a_recount_beside_writes_neither_rejected_records_nor_the_offsets_of_the_group(world: World) -> None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from streams.domain.declarations import FingerprintError
 from streams.engine.checkpoint import FencedError, OutcomeUnknownError, UnreadableError
 from streams.engine.generations import Generations, decode, encode
+from streams.engine.judgement import epochs_of
 from streams.engine.ledger_keys import GENERATIONS_KEY
 from streams.engine.lone_count import LoneCount
-from streams.engine.losses import begun_later, cut_off, losses
+from streams.engine.losses import begun_later, cut_off, losses, of_other_logs, other_from, overtaken
 from streams.engine.memory import UNCOMMITTED, MemoryLedgerStore, Producer
 from streams.engine.memory.errors import KafkaFaultError
 from streams.engine.recounting import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from streams.domain.declarations import Declarations
-    from streams.engine.judgement import Verdict
+    from streams.engine.judgement import Sources, Verdict
     from streams.engine.losses import Loss
     from streams.engine.memory.cluster import Kafka
     from tests.simulation.hands import Requested
@@ -128,6 +129,7 @@ class Recounter:
         self._steps = self._run()
         self._begins_ms = 0
         self._accepts_loss = False
+        self._others: tuple[Loss, ...] = ()
         self.is_over = False
 
     def turn(self) -> None:
@@ -156,7 +158,8 @@ class Recounter:
         self._tell(f"the recount is refused: {error}")
         for loss in error.losses:
             log = self._kafka.log(loss.topic, loss.partition)
-            assert log.beginning > loss.began or log.high_watermark < loss.position, f"refused without a loss: {loss}"
+            is_shorter = log.beginning > loss.began or log.high_watermark < loss.position
+            assert is_shorter or loss.reason is not None, f"refused without a loss: {loss}"
         self._accepts_loss = self._draw.random() < LEAVE
         if self._accepts_loss:
             self.begin_again()
@@ -185,12 +188,12 @@ class Recounter:
         reached, read = Reached(found.current, topics), {n: kafka.beginning_offset(LEDGER, n) for n in numbers}
         self._follow(reached, read)
         yield  # a worker goes on
-        ranges = survey(kafka, topics).ranges
-        lost = losses(reached.began, reached.positions, ranges)
+        now = self._look(reached)
+        lost = losses(reached.began, reached.positions, now.ranges)
         if goes_on(found, fingerprint):
-            self._ask_leave(tuple(loss for loss in lost if loss.ends is not None))
+            self._ask_leave((*self._others, *(loss for loss in lost if loss.ends is not None)))
         else:
-            self._ask_leave(lost)
+            self._ask_leave((*self._others, *lost))
             yield from self._stable()
             confirmed = self._read()
             if confirmed.current != found.current:
@@ -198,13 +201,13 @@ class Recounter:
             found = self._renew(confirmed, fingerprint)
         yield
         try:
-            made, positions = yield from self._count_beside(found, numbers, ends, reached, read)
+            made, positions = yield from self._count_beside(found, numbers, reached, read)
         except HeldError as error:
             if not is_left_behind(error.verdict):
                 raise
             self._tell(f"the unfinished recount is left behind: {error}")
             found = self._renew(found, fingerprint)
-            made, positions = yield from self._count_beside(found, numbers, ends, reached, read)
+            made, positions = yield from self._count_beside(found, numbers, reached, read)
         self._tell(f"the recount has switched to {made.current}")
         self._lone = self._lone_of(made.current, counts_beside=False)
         behind = uncounted(positions, ends)
@@ -212,32 +215,48 @@ class Recounter:
         yield from self._lone.count_to(ends)
 
     def _count_beside(
-        self, found: Generations, numbers: list[int], ends: Mapping[Place, int], reached: Reached, read: dict[int, int]
+        self, found: Generations, numbers: list[int], reached: Reached, read: dict[int, int]
     ) -> Generator[None, None, tuple[Generations, dict[Place, int]]]:
-        kafka = self._kafka
         assert found.next is not None
         self._lone = lone = self._lone_of(found.next.id, counts_beside=True)
         yield from lone.take_over(numbers)
         _demand_all(lone)
         began = lone.count.began
         self._ask_leave(begun_later(reached.began, reached.positions, began))
-        chase = Chase()
-        while not chase.is_over:
-            self._follow(reached, read)
-            log_ends = {place: kafka.end_offset(*place) for place in ends}
-            targets = chase.aim(reached.positions, log_ends, lone.positions)
-            yield from lone.count_to(targets)
-            _demand_all(lone)
+        while True:
+            chase = Chase()
+            while not chase.is_over:
+                yield from lone.count_to(self._aim(chase, lone, reached, read))
+                _demand_all(lone)
+            yield from self._stable()
+            seen = chase.remade
+            self._aim(chase, lone, reached, read)
+            if chase.remade == seen:
+                break
         positions = lone.positions
         lost = (
+            *self._others,
             *begun_later(reached.began, reached.positions, began),
             *cut_off(reached.began, reached.positions, began, chase.remade),
         )
         self._ask_leave(lost)
-        yield from self._stable()
         made = switched(self._read(), found, chase.remade, lost, self._declarations.read_back())
         self._write(made)
         return made, positions
+
+    def _look(self, reached: Reached) -> Sources:
+        now = survey(self._kafka, self._declarations.topics, None, epochs_of(reached.cursors))
+        self._others = of_other_logs(reached.began, reached.cursors, now)
+        return now
+
+    def _aim(self, chase: Chase, lone: Lone, reached: Reached, read: dict[int, int]) -> dict[Place, int]:
+        self._follow(reached, read)
+        now = self._look(reached)
+        ends = {place: log_range.end for place, log_range in now.ranges.items()}
+        targets = chase.aim(reached.positions, ends, lone.positions, other_from(self._others, now))
+        if (why := overtaken(chase.remade, lone.count.began, lone.positions)) is not None:
+            raise HeldError(why)
+        return targets
 
     def _follow(self, reached: Reached, read: dict[int, int]) -> None:
         """Read on what cursors there are."""
@@ -254,7 +273,7 @@ class Recounter:
         return Lone(self._declarations, generation, self._kafka, self._draw, self._tell, counts_beside)
 
     def _has(self, topic: str, number: int) -> bool:
-        return number < len(self._kafka.topics[topic].logs)
+        return topic in self._kafka.topics and number < len(self._kafka.topics[topic].logs)
 
     def _stable(self) -> Iterator[None]:
         """Wait until nothing is open in the ledger."""

@@ -18,7 +18,7 @@ from streams.engine.checkpoint import (
     Restored,
     UnreadableError,
 )
-from streams.engine.generations import Generations, declared, decode, encode
+from streams.engine.generations import Generations, declared, decode, encode, set_aside_below
 from streams.engine.judgement import Note, decode_note, note_key
 from streams.engine.ledger_keys import CURSOR_ENDS, GENERATIONS_KEY
 from streams.engine.ledger_records import (
@@ -126,7 +126,7 @@ class MemoryLedgerStore:
         open transaction may still change it, and whatever the broker answers in place of a result: then try again.
         """
         producer = self._fence(partition, generation)
-        remade: frozenset[str] = frozenset()
+        remade_from: Mapping[str, int] = {}
         if not self.counts_beside:
             _check_stable(self.kafka, LEDGER, 0)
             value = self._control_record()
@@ -135,8 +135,8 @@ class MemoryLedgerStore:
                 raise FencedError(f"generation {generations.current} is current, not {generation}")
             if generations.previous is not None:
                 self._fence(partition, generations.previous)
-            remade = frozenset(topic for topic, number in generations.remade if number == partition)
-        return MemoryPartitionStore(self, producer, partition, generation, remade)
+            remade_from = generations.remade_from(partition)
+        return MemoryPartitionStore(self, producer, partition, generation, remade_from)
 
     def committed(self, partition: int, generation: str) -> Restored:
         """Return what is committed and visible now, without fencing anybody or asking the broker.
@@ -192,17 +192,17 @@ class MemoryPartitionStore:
         producer: Producer,
         partition: int,
         generation: str,
-        remade_topics: frozenset[str],
+        remade_from: Mapping[str, int],
     ) -> None:
         """Made by `MemoryLedgerStore.fence` only."""
         self.store = store
         self._producer = producer
         self._partition = partition
         self._generation = generation
-        self._remade_topics = remade_topics
+        self._remade_from = remade_from
         self._is_finished = False
-        self.read_by_others: Mapping[str, int] = {}
-        """Next offset per source that the cursors of other generations had reached by the restore."""
+        self._set_aside_below: Mapping[str, int] = {}
+        """Offset per source below which the rejected records were written by other generations."""
         self.live = Live()
 
     async def restore(self) -> Restored:
@@ -227,7 +227,7 @@ class MemoryPartitionStore:
             newest = _Newest(self._generation, [_read(kafka, topic, self._partition) for topic in (LEDGER, SEEN)])
         except (DamagedError, OutOfRangeError) as error:
             raise UnreadableError(f"ledger of partition {self._partition}: {error}") from error
-        self.read_by_others = newest.read_by_others
+        self._set_aside_below = set_aside_below(newest.read_by_others, self._remade_from)
         self.live = Live(self._generation, newest.written)
         return decode_restored(self._partition, self._generation, newest.written, self.live)
 
@@ -303,12 +303,7 @@ class MemoryPartitionStore:
             self._producer.send(topic, self._partition, values, keys)
 
     def _is_written_before(self, record: RejectedRecord) -> bool:
-        if self.store.counts_beside:
-            return True
-        if not self.read_by_others:
-            return False
-        is_remade = record.topic in self._remade_topics
-        return not is_remade and record.offset < self.read_by_others.get(record.topic, 0)
+        return self.store.counts_beside or record.offset < self._set_aside_below.get(record.topic, 0)
 
 
 class _Newest:

@@ -23,7 +23,7 @@ from aiokafka.structs import TopicPartition
 from streams.domain.declarations import FingerprintError
 from streams.engine.checkpoint import FencedError, OutcomeUnknownError, UnreadableError
 from streams.engine.judgement import epochs_of
-from streams.engine.losses import REPLACED, begun_later, cut_off, losses, of_other_logs
+from streams.engine.losses import begun_later, cut_off, losses, of_other_logs, other_from, overtaken
 from streams.engine.recounting import (
     Chase,
     Reached,
@@ -148,11 +148,9 @@ class Recount:
                 found = await watch.look()
                 cursors = await self._read_cursors(found.current, partitions)
                 stack.push_async_callback(cursors.close)
-                # After the cursors were read: none of them is beyond an end that is seen now.
-                prefix, epochs = self._settings.prefix, epochs_of(cursors.reached.cursors)
-                now = await survey(reader.client, prefix, self._declarations.topics, own=OWN, epochs=epochs)
+                now = await self._look(reader, cursors.reached)
                 generations, is_resumed = await self._begin(found, cursors.reached, now, watch)
-                generations, positions = await self._count_beside(generations, partitions, ends, watch, cursors)
+                generations, positions = await self._count_beside(generations, partitions, watch, cursors)
                 positions |= await self._count_on(generations, positions, ends)
         except (OutcomeUnknownError, KafkaError, TimeoutError) as error:
             raise UnreachableError(f"Kafka went away: {error!r}. Run `festival recount` again, it goes on") from error
@@ -187,13 +185,19 @@ class Recount:
         cursors.reached.begin(self.before.cursors)
         return cursors
 
+    async def _look(self, reader: LogReader, reached: Reached) -> Sources:
+        """Look at the logs, after the cursors were read: none of these is beyond an end that is seen now."""
+        topics, epochs = self._declarations.topics, epochs_of(reached.cursors)
+        now = await survey(reader.client, self._settings.prefix, topics, own=OWN, epochs=epochs)
+        self._others = of_other_logs(reached.began, reached.cursors, now)
+        return now
+
     async def _begin(
         self, found: Generations, reached: Reached, now: Sources, watch: GenerationWatch
     ) -> tuple[Generations, bool]:
         """Return the generations with the next one to count; a recount of the same declarations is gone on with."""
         assert self.before is not None, "read"
         _demand_same(self.before.generation, found.current)
-        self._others = of_other_logs(reached.began, reached.cursors, now)
         lost = losses(reached.began, reached.positions, now.ranges)
         if found.next is not None and goes_on(found, self._fingerprint):
             # Where it began is known once it is taken over: perhaps before the log lost anything.
@@ -226,7 +230,6 @@ class Recount:
         self,
         generations: Generations,
         partitions: int,
-        ends: Mapping[TopicPartition, int],
         watch: GenerationWatch,
         cursors: Cursors,
     ) -> tuple[Generations, dict[TopicPartition, int]]:
@@ -235,19 +238,18 @@ class Recount:
         Returns the generations as they are then, and how far the now current one is counted.
         """
         try:
-            return await self._count_next(generations, partitions, ends, watch, cursors)
+            return await self._count_next(generations, partitions, watch, cursors)
         except HeldError as error:
             if not is_left_behind(error.verdict):
                 raise
             log.warning("the unfinished recount cannot be gone on with", extra={"reason": str(error)})
         generations = await self._renew(generations, watch)
-        return await self._count_next(generations, partitions, ends, watch, cursors)
+        return await self._count_next(generations, partitions, watch, cursors)
 
     async def _count_next(
         self,
         generations: Generations,
         partitions: int,
-        ends: Mapping[TopicPartition, int],
         watch: GenerationWatch,
         cursors: Cursors,
     ) -> tuple[Generations, dict[TopicPartition, int]]:
@@ -259,7 +261,7 @@ class Recount:
             _demand_all(counting)
             began, reached = counting.began, cursors.reached
             self._ask_leave(begun_later(reached.began, reached.positions, began))
-            remade = await self._chase(counting, cursors, ends)
+            remade = await self._chase(counting, cursors, partitions)
             # A worker may have begun a partition since, and a log may have lost its end.
             lost = [
                 *self._others,
@@ -268,35 +270,50 @@ class Recount:
             ]
             self._ask_leave(lost)
             self._lost = tuple(_once(lost))
-            await self._await_visible(partitions)
             return await self._switch(generations, watch, remade), counting.positions
         finally:
             await counting.close()
 
-    async def _chase(
-        self, counting: LoneCrew, cursors: Cursors, ends: Mapping[TopicPartition, int]
-    ) -> dict[tuple[str, int], int]:
-        """Count up to the current generation's positions, again and again until it is hardly ahead.
+    async def _chase(self, counting: LoneCrew, cursors: Cursors, partitions: int) -> dict[tuple[str, int], int]:
+        """Count up to the current generation's positions, again and again until it is hardly ahead, and readers see it.
 
-        Returns the partitions whose positions are beyond the end of the log, with that end. Such a log was made again:
-        it is counted from its beginning, after the switch.
+        Returns the logs that are not those that the current generation counted, and from which offset on.
         """
         reader = await LogReader.open(self._settings, is_patient=False)
-        chase = Chase({loss.place for loss in self._others if loss.reason in REPLACED})
         try:
-            while not chase.is_over:
-                # The ends after the cursors: a worker goes on in between.
-                reached = await cursors.read()
-                targets = chase.aim(reached, await reader.end_offsets(ends), counting.positions)
-                self._progress.expect(self._records + chase.behind)
-                await counting.count_to(targets)
-                _demand_all(counting)
+            while True:
+                chase = Chase()
+                while not chase.is_over:
+                    targets = await self._aim(chase, counting, cursors, reader)
+                    self._progress.expect(self._records + chase.behind)
+                    await counting.count_to(targets)
+                    _demand_all(counting)
+                await self._await_visible(partitions)
+                seen = chase.remade
+                await self._aim(chase, counting, cursors, reader)
+                if chase.remade == seen:
+                    return seen
         finally:
             await reader.close()
-        return chase.remade
+
+    async def _aim(
+        self, chase: Chase, counting: LoneCrew, cursors: Cursors, reader: LogReader
+    ) -> dict[TopicPartition, int]:
+        """Look where the current generation stands in which logs; return up to where to count.
+
+        Raises `HeldError` where the next generation has counted what was lost since.
+        """
+        reached = await cursors.read()
+        now = await self._look(reader, cursors.reached)
+        ends = {TopicPartition(*place): log_range.end for place, log_range in now.ranges.items()}
+        targets = chase.aim(reached, ends, counting.positions, other_from(self._others, now))
+        positions = {(tp.topic, tp.partition): offset for tp, offset in counting.positions.items()}
+        if (why := overtaken(chase.remade, counting.began, positions)) is not None:
+            raise HeldError(why)
+        return targets
 
     async def _switch(
-        self, generations: Generations, watch: GenerationWatch, remade: Iterable[tuple[str, int]]
+        self, generations: Generations, watch: GenerationWatch, remade: Mapping[tuple[str, int], int]
     ) -> Generations:
         document, lost = self._declarations.read_back(), self._lost
         made = await self._change(watch, lambda found: switched(found, generations, remade, lost, document))

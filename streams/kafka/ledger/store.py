@@ -17,7 +17,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from streams.engine.checkpoint import Checkpoint, FencedError, Restored, UnreadableError
 from streams.engine.clock import BrokerClock, SystemClock
-from streams.engine.generations import declared
+from streams.engine.generations import declared, set_aside_below
 from streams.engine.ledger_keys import parse_key
 from streams.engine.ledger_records import Live, decode_restored, encode_headers, encode_held
 from streams.engine.steps import Step, at_nth, nothing_at, parse_crash
@@ -125,10 +125,10 @@ class KafkaLedgerStore:
             name = transactional_id(self._settings.prefix, generation, partition)
             heard = self._context.clock.appended
             writer = await SoleWriter.open(self._settings, name, f"partition {partition}", heard)
-            remade: tuple[tuple[str, int], ...] = ()
+            remade_from: Mapping[str, int] = {}
             try:
                 if not self._context.counts_beside:
-                    remade = (await self._confirm(partition, generation)).remade
+                    remade_from = (await self._confirm(partition, generation)).remade_from(partition)
             except BaseException:
                 await writer.close()
                 raise
@@ -136,8 +136,7 @@ class KafkaLedgerStore:
             if clients.is_permanent(error):
                 raise UnreadableError(f"the broker refuses: {error!r}") from error
             raise
-        topics = frozenset(topic for topic, number in remade if number == partition)
-        return KafkaPartitionStore(self._context, writer, partition, generation, topics)
+        return KafkaPartitionStore(self._context, writer, partition, generation, remade_from)
 
     async def close(self) -> None:
         """Release the connections of the store itself; partition stores have their own. Never raises."""
@@ -169,17 +168,16 @@ class KafkaPartitionStore:
         writer: SoleWriter,
         partition: int,
         generation: str,
-        remade_topics: frozenset[str],
+        remade_from: Mapping[str, int],
     ) -> None:
         """Made by `KafkaLedgerStore.fence` only."""
         self._context = context
         self._writer = writer
         self._partition = partition
         self._generation = generation
-        self._remade_topics = remade_topics
-        self._read_by_others: Mapping[str, int] = {}
-        """Next offset per source that the cursors of other generations had reached by the restore: rejected records
-        below were written then."""
+        self._remade_from = remade_from
+        self._set_aside_below: Mapping[str, int] = {}
+        """Offset per source below which the rejected records were written by other generations."""
         self._live = Live()
 
     async def restore(self) -> Restored:
@@ -196,7 +194,7 @@ class KafkaPartitionStore:
                 self._generation,
                 skips_strange=self._context.counts_beside,
             )
-        self._read_by_others = found.others_read_to
+        self._set_aside_below = set_aside_below(found.others_read_to, self._remade_from)
         if self._context.keeps:
             await self._forget(found.others)
         self._live = Live(self._generation, found.written)
@@ -288,12 +286,7 @@ class KafkaPartitionStore:
         return {self._place(topic): OffsetAndMetadata(offset, "") for topic, offset in positions.items()}
 
     def _is_written_before(self, record: RejectedRecord) -> bool:
-        if self._context.counts_beside:
-            return True
-        if not self._read_by_others:
-            return False
-        is_remade = record.topic in self._remade_topics
-        return not is_remade and record.offset < self._read_by_others.get(record.topic, 0)
+        return self._context.counts_beside or record.offset < self._set_aside_below.get(record.topic, 0)
 
 
 def _generation_of(key: bytes) -> str | None:

@@ -143,11 +143,12 @@ class Bench:
         *,
         beginnings: Mapping[tuple[str, int], int] | None = None,
         rejected_from_ms: int = 0,
+        reused: Mapping[tuple[str, int], int] | None = None,
     ) -> AuditResult:
         """Return what the audit finds in what was committed, or in another ledger of the same log.
 
         `beginnings`: where logs begin that have lost what lay before. `rejected_from_ms`: from when on rejected records
-        are kept.
+        are kept. `reused`: from which offset on other records stand in a log than were counted before.
         """
         beginnings = beginnings or {}
         ledger = ledger or read_written("g1", self.pages, self.cursors())
@@ -158,6 +159,7 @@ class Bench:
         book = Workbook(self._directory, plan, with_declared(self.declared.fields()))
         try:
             book.cut(beginnings)
+            book.reuse(reused or {})
             for place, log in self.log.items():
                 first = beginnings.get(place, 0)
                 rows = [(offset, time, b"key", value) for offset, (time, value) in enumerate(log) if offset >= first]

@@ -6,7 +6,7 @@ import pytest
 
 from streams.domain.pages import Identity
 from streams.engine.judgement import Counted, LogRange, Sources
-from streams.engine.losses import Loss, begun_later, cut_off, losses, of_other_logs
+from streams.engine.losses import Loss, begun_later, cut_off, losses, of_other_logs, other_from, overtaken
 from streams.engine.status import HeldReason
 
 ORDERS, PAYMENTS = ("orders", 0), ("payments", 3)
@@ -69,6 +69,36 @@ def test_a_log_as_long_as_the_one_counted_may_be_another_one(
     cursor = Counted({"orders": 9, "payments": 4}, {"orders": 3}, counted)
     found = of_other_logs({ORDERS: 1}, {0: cursor}, now)
     assert found == (() if reason is None else (Loss("orders", 0, 1, 9, 2, None, reason),))
+
+
+@pytest.mark.parametrize(
+    ("reason", "epoch_end", "from_offset"),
+    [
+        (HeldReason.LOG_TRUNCATED, 6, 6),
+        (HeldReason.LOG_TRUNCATED, -1, 0),
+        (HeldReason.LOG_REPLACED, 6, 0),
+        (HeldReason.FOREIGN_CLUSTER, 6, 0),
+    ],
+)
+def test_another_log_is_the_same_up_to_where_the_leader_of_the_last_counted_record_ends(
+    reason: HeldReason, epoch_end: int, from_offset: int
+) -> None:
+    identity = Identity(cluster="c", own={}, topics={})
+    now = Sources({"orders": 1}, {ORDERS: LogRange(0, 30, 30)}, 1, identity, {ORDERS: epoch_end})
+    assert other_from([Loss("orders", 0, 1, 9, 0, None, reason)], now) == {ORDERS: from_offset}
+
+
+@pytest.mark.parametrize(
+    ("began", "position", "is_overtaken"), [(0, 6, False), (0, 7, True), (7, 7, False), (7, 8, True), (0, 0, False)]
+)
+def test_a_generation_that_has_counted_what_was_lost_meanwhile_is_left_behind(
+    began: int, position: int, *, is_overtaken: bool
+) -> None:
+    found = overtaken({PAYMENTS: 3, ORDERS: 6}, {ORDERS: began}, {ORDERS: position})
+    assert (found is not None) == is_overtaken
+    if found is not None:
+        assert (found.reason, found.topic) == (HeldReason.LOG_TRUNCATED, "orders")
+        assert found.detail.startswith(f"orders[0] is counted up to {position}, and is another log from 6 on: ")
 
 
 def test_another_log_is_told_with_what_became_of_it() -> None:

@@ -9,7 +9,7 @@ import pytest
 from streams.domain.pages import Cursor, cursor_key, encode_cursor
 from streams.engine.batch import RecordBatch
 from streams.engine.checkpoint import FencedError
-from streams.engine.generations import Generations, NextGeneration
+from streams.engine.generations import Generations, NextGeneration, Remade, set_aside_below
 from streams.engine.judgement import verdict
 from streams.engine.losses import Loss
 from streams.engine.recounting import (
@@ -44,13 +44,28 @@ def test_a_new_generation_has_a_name_that_none_had_before() -> None:
 
 
 def test_the_switch_names_what_it_replaced_and_which_logs_were_made_again() -> None:
-    made = switched(BEGUN, BEGUN, [PAYMENTS])
-    assert made == Generations(current="g6", previous="g4", remade=(PAYMENTS,))
+    made = switched(BEGUN, BEGUN, {PAYMENTS: 0, ORDERS: 7})
+    remade = (Remade("orders", 0, 7, "g6"), Remade("payments", 0, 0, "g6"))
+    assert made == Generations(current="g6", previous="g4", remade=remade)
+    assert (made.remade_from(0), made.remade_from(1)) == ({"orders": 7, "payments": 0}, {})
+
+
+def test_which_logs_were_made_again_stays_told_and_binds_only_the_generation_that_counted_them_first() -> None:
+    """What was set aside of their offsets before stays where it is."""
+    made = switched(BEGUN, BEGUN, {PAYMENTS: 0})
+    found = renewed(made, "same")
+    later = switched(found, found, {ORDERS: 3})
+    assert later.remade == (Remade("payments", 0, 0, "g6"), Remade("orders", 0, 3, "g7"))
+    assert later.remade_from(0) == {"orders": 3}
+
+
+def test_bad_records_were_set_aside_as_far_as_earlier_generations_read_the_same_log() -> None:
+    assert set_aside_below({"orders": 9, "payments": 4}, {"orders": 5, "payments": 6}) == {"orders": 5, "payments": 4}
 
 
 def test_nothing_is_switched_where_another_recount_was_at_work() -> None:
     with pytest.raises(FencedError, match="changed meanwhile"):
-        switched(renewed(BEGUN, "other"), BEGUN, [])
+        switched(renewed(BEGUN, "other"), BEGUN, {})
 
 
 @pytest.mark.parametrize("reason", HeldReason)
@@ -74,16 +89,24 @@ def test_the_chase_aims_at_where_the_current_generation_stands_and_not_beyond_a_
     chase = Chase()
     assert not chase.is_over
     reached = {ORDERS: 70, PAYMENTS: 5, ("elsewhere", 0): 3}
-    assert chase.aim(reached, {ORDERS: 90, PAYMENTS: 4}, {ORDERS: 60, PAYMENTS: 0}) == {ORDERS: 70}
-    assert (chase.behind, chase.remade) == (10, {PAYMENTS: 4})
+    assert chase.aim(reached, {ORDERS: 90, PAYMENTS: 4}, {ORDERS: 60, PAYMENTS: 0}, {}) == {ORDERS: 70, PAYMENTS: 4}
+    assert (chase.behind, chase.remade) == (14, {PAYMENTS: 4})
     assert chase.is_over
+
+
+def test_of_another_log_the_chase_counts_what_is_the_same_and_no_further() -> None:
+    """Behind it bad records are to be set aside, which a generation that is not current does not do."""
+    chase = Chase()
+    reached, ends = {ORDERS: 70, PAYMENTS: 9}, {ORDERS: 90, PAYMENTS: 80}
+    assert chase.aim(reached, ends, {}, {ORDERS: 50, PAYMENTS: 0}) == {ORDERS: 50, PAYMENTS: 0}
+    assert chase.remade == {ORDERS: 50, PAYMENTS: 0}
 
 
 def test_the_chase_goes_on_until_it_is_hardly_behind() -> None:
     chase = Chase()
-    chase.aim({ORDERS: CLOSE_ENOUGH + 1}, {ORDERS: 10**9}, {ORDERS: 0})
+    chase.aim({ORDERS: CLOSE_ENOUGH + 1}, {ORDERS: 10**9}, {ORDERS: 0}, {})
     assert not chase.is_over
-    chase.aim({ORDERS: CLOSE_ENOUGH + 1}, {ORDERS: 10**9}, {ORDERS: 1})
+    chase.aim({ORDERS: CLOSE_ENOUGH + 1}, {ORDERS: 10**9}, {ORDERS: 1}, {})
     assert chase.is_over
 
 
@@ -91,7 +114,7 @@ def test_a_generation_that_is_as_fast_is_not_chased_for_ever() -> None:
     chase = Chase()
     for number in range(1, CHASES + 1):
         assert not chase.is_over
-        chase.aim({ORDERS: number * 10**6}, {ORDERS: 10**9}, {ORDERS: (number - 1) * 10**6})
+        chase.aim({ORDERS: number * 10**6}, {ORDERS: 10**9}, {ORDERS: (number - 1) * 10**6}, {})
     assert chase.is_over
 
 
@@ -121,6 +144,6 @@ def test_what_cannot_be_read_may_have_counted_everything() -> None:
 def test_a_switch_tells_from_where_on_is_counted_and_keeps_what_was_told() -> None:
     told = Generations(next=BEGUN.next, counted_from={"orders": {"0": 3, "1": 4}})
     lost = [Loss("orders", 0, 3, 9, 7, None), Loss("payments", 2, 0, 9, 1, None)]
-    made = switched(told, told, [], lost)
+    made = switched(told, told, {}, lost)
     assert made.counted_from == {"orders": {"0": 7, "1": 4}, "payments": {"2": 1}}
     assert told.counted_from == {"orders": {"0": 3, "1": 4}}

@@ -92,8 +92,8 @@ class Logs:
         self.write(topic, *records, partition=partition).commit()
 
 
-def cursor(**positions: int) -> bytes:
-    """Return the value of a cursor."""
+def cursor(epochs: dict[str, int] | None = None, **positions: int) -> bytes:
+    """Return the value of a cursor; `epochs` are those of the leaders that were read."""
     return encode_cursor(
         Cursor(
             positions=positions,
@@ -104,7 +104,7 @@ def cursor(**positions: int) -> bytes:
             rejected={},
             sequence=1,
             identity=IDENTITY,
-            epochs={},
+            epochs=epochs or {},
         )
     )
 

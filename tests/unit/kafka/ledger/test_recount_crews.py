@@ -8,7 +8,7 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from streams.engine.checkpoint import FencedError
-from streams.engine.generations import Generations, NextGeneration
+from streams.engine.generations import Generations, NextGeneration, Remade
 from streams.engine.judgement import verdict
 from streams.engine.status import HeldReason
 from streams.engine.topic_names import LEDGER
@@ -93,10 +93,9 @@ class Crews:
     async def beside(self) -> tuple[Generations, dict[TopicPartition, int]]:
         """Count the next generation beside the current one."""
         self.bench.write(NEXT)
-        ends = {ORDERS: 5, OTHER: 0}
         cursors = await self.bench.recount._read_cursors("g1", PARTITIONS)
         try:
-            return await self.bench.recount._count_beside(NEXT, PARTITIONS, ends, self.bench.watch, cursors)
+            return await self.bench.recount._count_beside(NEXT, PARTITIONS, self.bench.watch, cursors)
         finally:
             await cursors.close()
             await self.bench.watch.close()
@@ -158,7 +157,7 @@ async def test_what_ends_before_its_position_while_it_is_chased_is_lost_with_lea
     crews.bench.recount._accepts_loss = True
     switched, _ = await crews.beside()
     assert switched.counted_from == {"orders": {"0": 0}}
-    assert switched.remade == (("orders", 0),)
+    assert switched.remade == (Remade("orders", 0, 5, "g2"),)
 
 
 @pytest.mark.parametrize("reason", [HeldReason.NOT_COLOCATED, HeldReason.LOG_MISSING, HeldReason.LOG_UNREADABLE])

@@ -14,10 +14,12 @@ from streams.domain.pages import Identity
 from streams.engine import recounting
 from streams.engine.checkpoint import FencedError
 from streams.engine.clock import ManualClock
-from streams.engine.generations import Generations, NextGeneration, encode
+from streams.engine.generations import Generations, NextGeneration, Remade, encode
 from streams.engine.judgement import LogRange, Sources
 from streams.engine.ledger_keys import GENERATIONS_KEY
 from streams.engine.topic_names import LEDGER
+from streams.kafka.client.log_reader import LogReader
+from streams.kafka.group.intake import HeldError
 from streams.kafka.ledger import recount as module
 from streams.kafka.ledger.cursors import Cursors
 from streams.kafka.ledger.generations import GenerationWatch
@@ -26,13 +28,12 @@ from tests.unit.domain.samples import IDENTITY, declarations
 from tests.unit.kafka.ledger.kafka_logs import PARTITIONS, SETTINGS, Logs, cursor, logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = ["logs"]
 
 ORDERS, PAYMENTS = TopicPartition("orders", 0), TopicPartition("payments", 0)
 SAME = hashlib.sha256(declarations().fingerprint).hexdigest()
-ENDS = {ORDERS: 0, PAYMENTS: 0}
 TOPICS = declarations().topics
 
 
@@ -55,6 +56,7 @@ class Counting:
     """Counts to what it is told, at once."""
 
     positions: dict[TopicPartition, int] = field(default_factory=dict)
+    began: dict[tuple[str, int], int] = field(default_factory=dict)
     handed_over: frozenset[int] = frozenset()
     asked: list[dict[TopicPartition, int]] = field(default_factory=list)
 
@@ -94,19 +96,34 @@ class Bench:
         """Return the logs as they are."""
         return Sources(dict.fromkeys(TOPICS, PARTITIONS), self.ranges, PARTITIONS, self.identity, self.epoch_ends)
 
+    async def look(self, *_: object, **__: object) -> Sources:
+        """Stand where `survey` does."""
+        return self.now()
+
+    def lose(self, epoch_ends: dict[tuple[str, int], int]) -> Callable[[int], Awaitable[None]]:
+        """Return what loses tails of logs while it is waited for."""
+
+        async def wait(_partitions: int) -> None:
+            self.epoch_ends = epoch_ends
+
+        return wait
+
     async def begin(self) -> tuple[Generations, bool]:
         """Begin as a recount does that has read the ledger."""
         found = await self.watch.look()
         cursors = await self.recount._read_cursors(found.current, PARTITIONS)
         await cursors.close()
-        return await self.recount._begin(found, cursors.reached, self.now(), self.watch)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "survey", self.look)
+            now = await self.recount._look(await LogReader.open(SETTINGS), cursors.reached)
+        return await self.recount._begin(found, cursors.reached, now, self.watch)
 
     async def chase(self, counting: Counting) -> dict[tuple[str, int], int]:
         """Chase what the first generation's cursors say from now on."""
         following: Any = counting
         cursors = await Cursors.open(SETTINGS, "g1", PARTITIONS, TOPICS)
         try:
-            return await self.recount._chase(following, cursors, ENDS)
+            return await self.recount._chase(following, cursors, PARTITIONS)
         finally:
             await cursors.close()
 
@@ -141,9 +158,11 @@ async def test_a_recount_under_other_declarations_begins_a_newer_generation(benc
 async def test_the_switch_makes_the_next_generation_current_and_names_what_it_replaced(bench: Bench) -> None:
     found = Generations(current="g1", next=NextGeneration(id="g2", fingerprint=SAME), previous="g0")
     bench.write(found)
-    switched = await bench.recount._switch(found, bench.watch, [PAYMENTS])
+    switched = await bench.recount._switch(found, bench.watch, {PAYMENTS: 4})
     document = declarations().read_back()
-    assert switched == Generations(current="g2", previous="g1", remade=(("payments", 0),), declared=document)
+    assert switched == Generations(
+        current="g2", previous="g1", remade=(Remade("payments", 0, 4, "g2"),), declared=document
+    )
     assert await bench.written() == switched
 
 
@@ -152,7 +171,7 @@ async def test_a_recount_does_not_switch_where_another_one_was_at_work(bench: Be
     others = Generations(current="g1", next=NextGeneration(id="g3", fingerprint="other"))
     bench.write(others)
     with pytest.raises(FencedError, match="changed meanwhile"):
-        await bench.recount._switch(mine, bench.watch, [])
+        await bench.recount._switch(mine, bench.watch, {})
     assert await bench.written() == others
 
 
@@ -191,7 +210,9 @@ async def test_a_recount_that_is_gone_on_with_may_have_begun_before_the_log_lost
         await bench.begin()
 
 
-async def test_another_log_that_is_as_long_as_the_one_counted_is_recounted_with_leave_only(bench: Bench) -> None:
+async def test_another_log_that_is_as_long_as_the_one_counted_is_recounted_with_leave_only(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And is counted from its beginning, after the switch: nothing of it was ever set aside."""
     bench.logs.commit(LEDGER, (b'["g1","cursor"]', cursor(orders=9, payments=4)))
     bench.ranges = {ORDERS: LogRange(0, 20, 20), PAYMENTS: LogRange(0, 20, 20)}
@@ -205,11 +226,36 @@ async def test_another_log_that_is_as_long_as_the_one_counted_is_recounted_with_
     assert await bench.written() == Generations()
     bench.recount = Recount(SETTINGS, declarations(), bench.progress, ManualClock(0), accepts_loss=True)
     assert (await bench.begin())[0].next is not None
-    fill(bench, "orders", 20)
-    fill(bench, "payments", 20)
+    monkeypatch.setattr(module, "survey", bench.look)
     counting = Counting()
-    assert await follow(bench, counting, orders=9, payments=4) == {ORDERS: 20, PAYMENTS: 20}
-    assert counting.asked == [{}]
+    assert await follow(bench, counting, orders=9, payments=4) == {ORDERS: 0, PAYMENTS: 0}
+    assert counting.asked == [{ORDERS: 0, PAYMENTS: 0}]
+
+
+async def test_a_log_that_loses_its_tail_amid_a_recount_is_counted_up_to_where_it_is_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked at once more when nothing is left to be counted: then it is chased anew."""
+    bench.ranges = {ORDERS: LogRange(0, 40, 40)}
+    bench.epoch_ends = {ORDERS: 40}
+    monkeypatch.setattr(module, "survey", bench.look)
+    monkeypatch.setattr(bench.recount, "_await_visible", bench.lose({ORDERS: 6}))
+    counting = Counting({ORDERS: 5})
+    assert await follow(bench, counting, orders=5) == {}
+    counting.asked.clear()
+    assert await follow(bench, counting, orders=9, epochs={"orders": 3}) == {ORDERS: 6}
+    assert counting.asked == [{ORDERS: 6}]
+
+
+async def test_a_generation_that_counted_what_is_lost_amid_a_recount_is_left_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.ranges = {ORDERS: LogRange(0, 40, 40)}
+    bench.epoch_ends = {ORDERS: 40}
+    monkeypatch.setattr(module, "survey", bench.look)
+    monkeypatch.setattr(bench.recount, "_await_visible", bench.lose({ORDERS: 6}))
+    with pytest.raises(HeldError, match=r"orders\[0\] is counted up to 9, and is another log from 6 on"):
+        await follow(bench, Counting({ORDERS: 0}), orders=9, epochs={"orders": 3})
 
 
 async def test_cursors_are_followed_from_where_the_ledger_ended(bench: Bench) -> None:
@@ -232,13 +278,15 @@ async def test_only_cursors_of_the_followed_generation_count(bench: Bench) -> No
     assert await cursors.read() == {}
 
 
-async def follow(bench: Bench, counting: Counting, **positions: int) -> dict[tuple[str, int], int]:
+async def follow(
+    bench: Bench, counting: Counting, *, epochs: dict[str, int] | None = None, **positions: int
+) -> dict[tuple[str, int], int]:
     """Write a cursor as soon as the chase follows, and return which logs it takes as made again."""
     opened = Cursors.open
 
     async def then_write(*args: Any) -> Cursors:  # noqa: ANN401 - as in Cursors
         cursors = await opened(*args)
-        bench.logs.commit(LEDGER, (b'["g1","cursor"]', cursor(**positions)))
+        bench.logs.commit(LEDGER, (b'["g1","cursor"]', cursor(epochs, **positions)))
         return cursors
 
     with pytest.MonkeyPatch.context() as patch:
@@ -265,7 +313,7 @@ async def test_a_log_that_ends_before_the_cursor_was_made_again(bench: Bench) ->
     fill(bench, "payments", 4)
     counting = Counting({ORDERS: 2, PAYMENTS: 0})
     assert await follow(bench, counting, orders=10, payments=5) == {PAYMENTS: 4}
-    assert counting.asked == [{ORDERS: 10}]
+    assert counting.asked == [{ORDERS: 10, PAYMENTS: 4}]
 
 
 async def test_the_chase_goes_on_until_it_is_hardly_behind(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

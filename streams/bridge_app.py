@@ -38,6 +38,7 @@ from streams.kafka.ledger.store import crash_from_environment
 from streams.log import identify
 from streams.mapping.hashing import load_hash
 from streams.process import has_broker, quiet_libraries, serve, stop_signal
+from streams.web.entrance import entrance_of
 from streams.web.ports import listen
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ async def run_bridge(
                 at_step=crash_from_environment(),
             )
             listener = listen(settings.web_host, settings.web_port, is_explicit=settings.is_web_port_explicit)
-            web = bridge_web(listener, statuses, registry, clock, settings.web_allowed_hosts)
+            entrance = entrance_of(settings.web_config, listener)
+            hosts = settings.web_allowed_hosts
+            web = bridge_web(listener, statuses, registry, clock, hosts=hosts, entrance=entrance)
             announce(await stack.enter_async_context(web))
             for work in (registry.run(), watch_clock(clock)):
                 stack.callback(asyncio.create_task(work).cancel)

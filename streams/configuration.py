@@ -142,6 +142,16 @@ WEB_FRAME_ANCESTORS = Setting(
     "Which pages may hold the screen in a frame, as `frame-ancestors` of Content-Security-Policy has it: `'none'`, or "
     "`'self'` and addresses such as `https://intranet.example.com`, separated by spaces.",
 )
+WEB_CONFIG: Setting[Path | None] = Setting(
+    "web_config",
+    Path,
+    None,
+    "A file that says who may read what is served over HTTP, and over TLS or not: YAML as of Prometheus' "
+    "exporter-toolkit ([access](access.md)). Read again when it changes.",
+    flag="--web-config",
+    metavar="FILE",
+    unset="everybody, without TLS",
+)
 PUBLISH = Setting(
     "publish",
     values.yes_or_no,
@@ -311,6 +321,7 @@ SETTINGS: tuple[Setting[object], ...] = (
     WEB_CONNECTIONS,
     WEB_PATH,
     WEB_FRAME_ANCESTORS,
+    WEB_CONFIG,
     PUBLISH,
     SHOW,
     CHECKPOINT_INTERVAL_MS,

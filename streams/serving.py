@@ -21,6 +21,7 @@ from streams.handover.verdict import sealed_verdict
 from streams.kafka.client.clients import await_broker
 from streams.kafka.cluster.watch import watch_clock
 from streams.kafka.ledger.follower import LedgerFollower
+from streams.web.entrance import entrance_of
 from streams.web.placement import Placement
 from streams.web.ports import listen, url_of
 from streams.web.server import Access, ServerThread, serve_board, serve_sealed, serve_worker_alone
@@ -45,8 +46,13 @@ def open_port(settings: Settings) -> socket.socket:
     return listen(settings.web_host, settings.web_port, is_explicit=settings.is_web_port_explicit)
 
 
-def _access(settings: Settings) -> Access:
-    return Access(settings.web_allowed_hosts, settings.web_connections)
+def _access(settings: Settings, listener: socket.socket) -> Access:
+    """Return who may connect to a listening socket. Raises `UsageError`."""
+    return Access(settings.web_allowed_hosts, settings.web_connections, entrance_of(settings.web_config, listener))
+
+
+def _url(settings: Settings, listener: socket.socket, access: Access) -> str:
+    return url_of(listener, settings.web_path, access.entrance.scheme)
 
 
 def _placement(settings: Settings) -> Placement:
@@ -57,19 +63,19 @@ def _placement(settings: Settings) -> Placement:
 async def worker_web(parts: WorkerParts) -> AsyncIterator[str]:
     """Serve a worker's HTTP interface while the context is open; gives its address."""
     listener = open_port(parts.settings)
-    url = url_of(listener, parts.settings.web_path)
-    server = ServerThread(lambda: _serve_worker(listener, parts))
+    access = _access(parts.settings, listener)
+    server = ServerThread(lambda: _serve_worker(listener, access, parts))
     server.start()
     try:
-        yield url
+        yield _url(parts.settings, listener, access)
     finally:
         await asyncio.to_thread(server.stop)
 
 
-async def _serve_worker(listener: socket.socket, parts: WorkerParts) -> None:
+async def _serve_worker(listener: socket.socket, access: Access, parts: WorkerParts) -> None:
     settings = parts.settings
     if not settings.show:
-        await serve_worker_alone(listener, parts.status, parts.clock, _access(settings), _placement(settings))
+        await serve_worker_alone(listener, parts.status, parts.clock, access, _placement(settings))
         return
     await serve_board(
         listener,
@@ -78,7 +84,7 @@ async def _serve_worker(listener: socket.socket, parts: WorkerParts) -> None:
         status=parts.status,
         audit_record=record_path(settings),
         verdicts=VerdictFollower(settings),
-        access=_access(settings),
+        access=access,
         placement=_placement(settings),
         declared=load_declared(settings.declarations),
     )
@@ -87,10 +93,11 @@ async def _serve_worker(listener: socket.socket, parts: WorkerParts) -> None:
 async def run_sealed_board(settings: Settings, states: Sequence[SealedState], announce: Callable[[str], None]) -> None:
     """Serve sealed files until SIGINT or SIGTERM, without a broker; `announce` is told the address."""
     listener = open_port(settings)
-    announce(url_of(listener, settings.web_path))
+    access = _access(settings, listener)
+    announce(_url(settings, listener, access))
     found = {state.festival.id: sealed_verdict(state.sealed) for state in states}
     verdicts = {name: verdict for name, verdict in found.items() if verdict is not None}
-    serving = asyncio.create_task(serve_sealed(listener, states, verdicts, _access(settings), _placement(settings)))
+    serving = asyncio.create_task(serve_sealed(listener, states, verdicts, access, _placement(settings)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)
@@ -106,7 +113,8 @@ async def run_board(settings: Settings, announce: Callable[[str], None]) -> None
     quiet_clients(settings)
     festivals, declared = load_festivals(settings.festivals_dir), load_declared(settings.declarations)
     listener = open_port(settings)
-    announce(url_of(listener, settings.web_path))
+    access = _access(settings, listener)
+    announce(_url(settings, listener, access))
     clock = BrokerClock(SystemClock())
     watching = asyncio.create_task(watch_clock(clock))
     serving = asyncio.create_task(
@@ -116,7 +124,7 @@ async def run_board(settings: Settings, announce: Callable[[str], None]) -> None
             festivals,
             audit_record=record_path(settings),
             verdicts=VerdictFollower(settings),
-            access=_access(settings),
+            access=access,
             placement=_placement(settings),
             beside=(lambda shown: TotalsPublisher(settings, shown).run()) if settings.publish else None,
             declared=declared,

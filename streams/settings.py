@@ -101,6 +101,7 @@ class Settings:
     web_connections: int | None = configuration.WEB_CONNECTIONS.default
     web_path: str = configuration.WEB_PATH.default
     web_frame_ancestors: str = configuration.WEB_FRAME_ANCESTORS.default
+    web_config: Path | None = configuration.WEB_CONFIG.default
     publish: bool = configuration.PUBLISH.default
     show: bool = configuration.SHOW.default
     name: str | None = configuration.NAME.default
@@ -163,6 +164,7 @@ def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[st
         web_connections=reader.read(configuration.WEB_CONNECTIONS),
         web_path=reader.read(configuration.WEB_PATH),
         web_frame_ancestors=reader.read(configuration.WEB_FRAME_ANCESTORS),
+        web_config=reader.read(configuration.WEB_CONFIG),
         publish=reader.read(configuration.PUBLISH),
         show=reader.read(configuration.SHOW),
         name=reader.read(configuration.NAME),

@@ -64,6 +64,7 @@ FOUNDATION = {
     "settings",
     "log",
     "festivals",
+    "renewed",
     "sealed_files",
     "__init__",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from streams.bridge.metrics import BridgeCollector, render
+from streams.web.entrance import HEALTH
 from streams.web.hosts import AllowedHosts, Misdirected
 from streams.web.ports import url_of
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from streams.bridge.registry import Registry
     from streams.bridge.status import BridgeStatus
     from streams.engine.clock import Clock
+    from streams.web.entrance import Entrance
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,7 +34,9 @@ async def bridge_web(
     statuses: Sequence[BridgeStatus],
     registry: Registry,
     clock: Clock,
+    *,
     hosts: Collection[str] | None,
+    entrance: Entrance,
 ) -> AsyncIterator[str]:
     """Serve while the context is open; gives the address."""
     allowed = AllowedHosts.of(hosts, listener)
@@ -58,17 +63,21 @@ async def bridge_web(
         reason = "; ".join(f"{topic}: {sentence}" for topic, ready, sentence in told if ready is is_ready)
         return _json({"ready": is_ready, "reason": reason}, 200 if is_ready else 503)
 
-    app = web.Application(middlewares=[keep_to_hosts])
+    app = web.Application(middlewares=[entrance.guard(HEALTH), keep_to_hosts])
+    app.on_response_prepare.append(entrance.tell_headers)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     runner = web.AppRunner(app, shutdown_timeout=1.0, access_log=None)
     await runner.setup()
-    site = web.SockSite(runner, listener)
-    await site.start()
+    assert runner.server is not None
+    acceptor = await asyncio.get_running_loop().create_server(runner.server, sock=listener, **entrance.listening())
+    watching = asyncio.create_task(entrance.watch())
     try:
-        yield url_of(listener)
+        yield url_of(listener, scheme=entrance.scheme)
     finally:
+        watching.cancel()
+        acceptor.close()
         await runner.cleanup()
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.cli.options import broker_options, json_option, web_options
+from streams.cli.options import broker_options, json_option, setting_option, web_options
 from streams.cli.sealed import SEALED
+from streams.configuration import WEB_CONFIG
 from streams.errors import UsageError
 from streams.serving import run_board, run_sealed_board
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     help="Show a sealed festival in place of a ledger, without a broker; may be given several times.",
 )
 @json_option
+@setting_option(WEB_CONFIG)
 @web_options
 @broker_options
 def command(settings: Settings, sealed: tuple[SealedState, ...], *, as_json: bool) -> None:

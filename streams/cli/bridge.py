@@ -18,7 +18,7 @@ from streams.bridge.trial import Trial
 from streams.bridge_app import BridgeOptions, run_bridge, warnings_of
 from streams.broker import address
 from streams.cli.options import json_option, setting_option, settings_options, web_options
-from streams.configuration import NAME
+from streams.configuration import NAME, WEB_CONFIG
 from streams.engine.clock import SystemClock
 from streams.errors import UnreachableError, UsageError
 from streams.festivals.declared import load_declared
@@ -47,6 +47,7 @@ LAST = 1_000
 @click.option("--accept-loss", is_flag=True, help="Go on at a log's beginning where records before it were lost.")
 @setting_option(NAME)
 @json_option
+@setting_option(WEB_CONFIG)
 @web_options
 @settings_options
 def command(

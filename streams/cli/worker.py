@@ -9,7 +9,7 @@ import click
 
 from streams.app import run_worker
 from streams.cli.options import broker_options, json_option, setting_option, web_options
-from streams.configuration import NAME, SHOW
+from streams.configuration import NAME, SHOW, WEB_CONFIG
 from streams.process import use_uvloop
 from streams.serving import worker_web
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @setting_option(NAME)
 @setting_option(SHOW)
 @json_option
+@setting_option(WEB_CONFIG)
 @web_options
 @broker_options
 def command(settings: Settings, *, as_json: bool) -> None:

@@ -106,7 +106,8 @@ class Workers:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env={**os.environ, "FESTIVAL_WEB_HOST": settings.web_host},
+                # We read their metrics ourselves: nobody is asked who it is.
+                env={**os.environ, "FESTIVAL_WEB_HOST": settings.web_host, "FESTIVAL_WEB_CONFIG": ""},
             )
         watch = subprocess.Popen(  # noqa: S603
             ["/bin/sh", "-c", WATCH, str(process.pid)], stdin=subprocess.PIPE, start_new_session=True

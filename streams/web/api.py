@@ -21,6 +21,7 @@ from streams.festivals.selection import in_service
 from streams.web.answers import Answer, SharedAnswers, respond, takes_gzip
 from streams.web.channel import Channel
 from streams.web.connections import SERVER
+from streams.web.entrance import HEALTH, Entrance
 from streams.web.exposition import FestivalCollector, render
 from streams.web.hosts import AllowedHosts, Misdirected
 from streams.web.languages import LANGUAGES, language_of
@@ -66,13 +67,18 @@ def application(
     hosts: AllowedHosts | None = None,
     budget: Budget | None = None,
     placement: Placement | None = None,
+    entrance: Entrance | None = None,
 ) -> web.Application:
     """Return the aiohttp application that serves `source`.
 
-    It answers to all hosts unless told which; `budget` is what a worker's visitors may cost, none on a board.
+    It answers to all hosts unless told which, and to everybody unless `entrance` asks who it is. `budget` is what a
+    worker's visitors may cost, none on a board.
     """
     placement = placement or Placement()
-    app = web.Application(middlewares=[_tell_errors, _keep_to_hosts])
+    entrance = entrance or Entrance()
+    guard = entrance.guard([placement.under(path) for path in HEALTH])
+    app = web.Application(middlewares=[_tell_errors, guard, _keep_to_hosts])
+    app.on_response_prepare.append(entrance.tell_headers)
     app[SOURCE] = source
     app[COLLECTOR] = FestivalCollector(source.scenes, source.status, ProcessFacts.of(source), source.declared)
     app[CHANNELS] = {}

@@ -6,10 +6,10 @@ A browser sends the name it looked up. A name that its owner points at 127.0.0.1
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from streams.configuration import ANY_HOST, WEB_ALLOWED_HOSTS
+from streams.web.ports import is_loopback
 
 if TYPE_CHECKING:
     import socket
@@ -37,9 +37,9 @@ class AllowedHosts:
         """Return what the settings say; unset, a server on loopback answers to the names of loopback and its own."""
         if names is not None:
             return cls(names)
-        address: str = listener.getsockname()[0]
-        if not ip_address(address.partition("%")[0]).is_loopback:
+        if not is_loopback(listener):
             return cls()
+        address: str = listener.getsockname()[0]
         return cls((*LOOPBACK_HOSTS, f"[{address}]" if ":" in address else address))
 
     def check(self, request: web.BaseRequest) -> None:

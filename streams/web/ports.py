@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from ipaddress import ip_address
 
 from streams.errors import UsageError
 
@@ -39,7 +40,13 @@ def listen(host: str, port: int, *, is_explicit: bool) -> socket.socket:
     raise UsageError(f"--web-port: no port from {port} on is free on {host}; name one")
 
 
-def url_of(listener: socket.socket, path: str = "/") -> str:
+def is_loopback(listener: socket.socket) -> bool:
+    """Return whether only this machine can reach it."""
+    address: str = listener.getsockname()[0]
+    return ip_address(address.partition("%")[0]).is_loopback
+
+
+def url_of(listener: socket.socket, path: str = "/", scheme: str = "http") -> str:
     """Return the address for a browser, of pages that lie under `path`."""
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"

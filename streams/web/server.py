@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -20,6 +20,7 @@ from streams.board.view.live_board import LiveBoard
 from streams.domain.declared import Declared
 from streams.web.api import application
 from streams.web.connections import BOARD_CONNECTIONS, WORKER_CONNECTIONS, Connections, allowed_connections
+from streams.web.entrance import Entrance
 from streams.web.hosts import AllowedHosts
 from streams.web.placement import Placement
 from streams.web.ports import url_of
@@ -50,20 +51,24 @@ class Access:
 
     hosts: tuple[str, ...] | None = None
     connections: int | None = None
+    entrance: Entrance = field(default_factory=Entrance)
 
 
 class Server:
     """A server that has started; `start_server` makes it."""
 
-    def __init__(self, runner: web.AppRunner, acceptor: asyncio.Server, connections: Connections) -> None:
-        """Watch over `connections`, which `acceptor` makes and `runner` serves."""
+    def __init__(
+        self, runner: web.AppRunner, acceptor: asyncio.Server, connections: Connections, entrance: Entrance
+    ) -> None:
+        """Watch over `connections`, which `acceptor` makes and `runner` serves, and over the entrance's file."""
         self._runner, self._acceptor = runner, acceptor
-        self._watch = asyncio.create_task(connections.watch())
+        self._watches = [asyncio.create_task(watch) for watch in (connections.watch(), entrance.watch())]
 
     async def cleanup(self) -> None:
         """Stop serving and close the socket."""
         self._acceptor.close()
-        self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         await self._runner.cleanup()
 
 
@@ -74,16 +79,16 @@ async def start_server(
     placement = placement or Placement()
     access = access or Access()
     budget = None if source.status is None else Budget()
-    app = application(source, AllowedHosts.of(access.hosts, listener), budget, placement)
+    app = application(source, AllowedHosts.of(access.hosts, listener), budget, placement, access.entrance)
     runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     assert runner.server is not None
     limit = access.connections or (BOARD_CONNECTIONS if source.status is None else WORKER_CONNECTIONS)
     connections = Connections(runner.server, allowed_connections(limit), budget, placement)
     loop = asyncio.get_running_loop()
-    acceptor = await loop.create_server(connections.accept, sock=listener)
-    _log.info("serving", extra={"url": url_of(listener, placement.path)})
-    return Server(runner, acceptor, connections)
+    acceptor = await loop.create_server(connections.accept, sock=listener, **access.entrance.listening())
+    _log.info("serving", extra={"url": url_of(listener, placement.path, access.entrance.scheme)})
+    return Server(runner, acceptor, connections, access.entrance)
 
 
 async def serve_board(

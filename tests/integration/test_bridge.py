@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 import signal
@@ -126,7 +127,12 @@ async def test_a_bridge_says_how_it_is_and_what_it_has_done(shop: Shop) -> None:
     folder = shop.settings.data_dir
     map_file = str(shop.write_map(folder))
     await shop.send(100)
-    bridge = BridgeProcess(shop.settings, "b").start("--map", map_file, "--web-port", "0")
+    guarded = folder / "web.yml"
+    guarded.write_text(
+        f"bearer_tokens: {{prometheus: sha256:{hashlib.sha256(b'known').hexdigest()}}}\nhealth_without_auth: true"
+    )
+    options = ("--map", map_file, "--web-port", "0", "--web-config", str(guarded))
+    bridge = BridgeProcess(shop.settings, "b").start(*options)
     try:
         async with asyncio.timeout(60):
             await caught_up(shop)
@@ -137,6 +143,8 @@ async def test_a_bridge_says_how_it_is_and_what_it_has_done(shop: Shop) -> None:
             async with session.get(f"{url}livez") as answer:
                 assert answer.status == 200
             async with session.get(f"{url}metrics") as answer:
+                assert answer.status == 401
+            async with session.get(f"{url}metrics", headers={"Authorization": "Bearer known"}) as answer:
                 page = await answer.text()
         topic = next(iter(shop.topics))
         assert f'streams_bridge_rejected_total{{reason="not_json",topic="{topic}"}}' in page or not shop.poison

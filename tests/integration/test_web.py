@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from streams.app import declare
 from streams.kafka.cluster.topics import create_topics
 from streams.settings import Settings
 from streams.web.ports import listen, url_of
+from tests.certificates import Authority
 from tests.integration.ledgers import PARTITIONS, count, orders, send
 from tests.integration.worker_processes import WorkerProcess, ended
 
@@ -161,3 +164,25 @@ def test_an_explicit_port_that_is_taken_exits_2(settings: Settings) -> None:
         refused = festival(settings, "board", "--web-port", port)
     assert refused.returncode == 2
     assert f"{port} on 127.0.0.1 is taken" in refused.stderr
+
+
+def test_a_board_with_a_web_config_serves_over_tls_to_whom_it_names(settings: Settings, tmp_path: Path) -> None:
+    """Workers and bridges take the same option; a file that is wrong ends the command."""
+    authority = Authority(tmp_path)
+    issued = authority.issue("server")
+    known = hashlib.sha256(b"known").hexdigest()
+    file = tmp_path / "web.yml"
+    tls = f"tls_server_config: {{cert_file: {issued.cert.name}, key_file: {issued.key.name}}}"
+    file.write_text(f"{tls}\nbearer_tokens: {{screen: 'sha256:{known}'}}\n", "utf-8")
+    trusting = ssl.create_default_context(cafile=authority.ca)
+    with board(settings, "--web-port", "0", "--web-config", str(file)) as url:
+        assert url.startswith("https://127.0.0.1:")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{url}livez", timeout=SECONDS, context=trusting)  # noqa: S310 - our own server
+        asking = urllib.request.Request(f"{url}livez", headers={"Authorization": "Bearer known"})  # noqa: S310
+        with urllib.request.urlopen(asking, timeout=SECONDS, context=trusting) as answer:  # noqa: S310 - our own server
+            assert json.load(answer) == {"status": "up"}
+    file.write_text("tls: {}", "utf-8")
+    done = festival(settings, "board", "--web-port", "0", "--web-config", str(file))
+    assert done.returncode == 2, done.stderr
+    assert "tls is not known; there are tls_server_config" in done.stderr

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Signature = tuple[tuple[int, int, int] | None, ...]
-"""Of each file inode, size and time of change; None for one that is not there."""
+"""Inode, size and time of change of each file; None for one that is not there."""
 
 
 def signature(files: Sequence[Path]) -> Signature:

@@ -51,7 +51,7 @@ _HEADERS = (
 """Those that the toolkit lets be set."""
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 COST_LIMIT = 15
-"""Of bcrypt: one more doubles the time, and this one takes two seconds of a CPU."""
+"""The largest cost of bcrypt: one more doubles the time, and this one takes two seconds of a CPU."""
 _TOKEN = re.compile(r"sha256:([0-9a-fA-F]{64})")
 
 

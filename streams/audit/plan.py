@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from streams.domain.pages import Cursor
 
@@ -78,6 +78,10 @@ class Rollup:
         """Return how many windows a page holds."""
         return PAGE_WINDOWS[self.window_ms] if self.window_ms else 1
 
+    def narrowed(self, measures: int) -> Rollup:
+        """Return the table with its first measures alone."""
+        return replace(self, measures=self.measures[:measures])
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -136,17 +140,35 @@ def read_plan(document: bytes) -> Plan:
         raise UnknownDocumentError(f"the ledger's fingerprint document is not understood: {error!r}") from error
 
 
-def late_in(
-    plans: Mapping[int, Plan], festivals: Mapping[str, tuple[int, int, frozenset[str]]], cursors: Mapping[int, Cursor]
-) -> dict[str, set[int]]:
-    """Return festivals with the partitions that may have counted their records before they knew them.
+def plan_of_all(plans: Collection[Plan]) -> Plan | None:
+    """Return what all partitions count by; None where their rules differ.
 
-    A partition that does not know a festival is right for as long as none of its records can belong to it.
+    They may differ in what was declared since: festivals, tables, and measures behind those that a table had.
+    """
+    festivals = {name: known for plan in plans for name, known in plan.festivals.items()}
+    rollups: dict[str, Rollup] = {}
+    for rollup in (rollup for plan in plans for rollup in plan.rollups):
+        rollups[rollup.name] = max(rollups.get(rollup.name, rollup), rollup, key=lambda one: len(one.measures))
+    wholes = [replace(p, festivals=festivals, rollups=tuple(rollups.values()), late=frozenset()) for p in plans]
+    is_one = (
+        all(whole == wholes[0] for whole in wholes)
+        and all(festivals[name] == known for plan in plans for name, known in plan.festivals.items())
+        and all(rollups[one.name].narrowed(len(one.measures)) == one for plan in plans for one in plan.rollups)
+    )
+    return wholes[0] if wholes and is_one else None
+
+
+def late_in(plans: Mapping[int, Plan], whole: Plan, cursors: Mapping[int, Cursor]) -> dict[str, set[int]]:
+    """Return festivals with the partitions that may have counted their records before they knew all there is to tell.
+
+    A partition that lacks something is right for as long as none of its records can belong to the festival.
     """
     late: dict[str, set[int]] = {}
     for part, plan in plans.items():
-        for festival, (start_ms, _, _) in festivals.items():
-            if festival in plan.festivals:
+        widths = {rollup.name: len(rollup.measures) for rollup in plan.rollups}
+        widened = {rollup.fact for rollup in whole.rollups if len(rollup.measures) > widths.get(rollup.name, 0)}
+        for festival, (start_ms, _, facts) in whole.festivals.items():
+            if festival in plan.festivals and (festival in plan.late or widened.isdisjoint(facts)):
                 is_late = festival in plan.late
             else:
                 times = cursors[part].stream_times_ms.values() if part in cursors else ()

@@ -22,7 +22,7 @@ from streams.audit.admission import with_declared
 from streams.audit.calendar import Edition, read_calendar
 from streams.audit.declared import check_declared, declared_of, read_declared
 from streams.audit.log import LogDeletedError, read_rejected, read_sources
-from streams.audit.plan import Plan, UnknownDocumentError, late_in, read_plan
+from streams.audit.plan import Plan, UnknownDocumentError, late_in, plan_of_all, read_plan
 from streams.audit.result import AuditResult
 from streams.audit.spans import spans_of
 from streams.audit.workbook import Workbook
@@ -174,21 +174,19 @@ async def _lacking(settings: Settings, committed: FollowerDelta, ledger: Written
 
 
 def plan_of(ledger: WrittenLedger) -> Plan:
-    """Return the rules of all partitions: they may differ in festivals that were declared since, and in no other."""
+    """Return the rules of all partitions: they may differ in what was declared since, and in nothing else."""
     try:
         plans = {part: read_plan(document) for part, document in ledger.fingerprints.items()}
     except UnknownDocumentError as error:
         raise UnreachableError(f"{error}. Audit with the version that counted.") from error
-    festivals = {name: known for plan in plans.values() for name, known in plan.festivals.items()}
-    common = [dataclasses.replace(plan, festivals={}, late=frozenset()) for plan in plans.values()]
-    is_one = all(known == festivals[name] for plan in plans.values() for name, known in plan.festivals.items())
-    if not plans or any(plan != common[0] for plan in common) or not is_one:
+    plan = plan_of_all(plans.values())
+    if plan is None:
         raise UnreachableError(
             f"the partitions of ledger {ledger.generation} hold different fingerprints, where each must count by the "
             "same rules: count again with `festival recount`"
         )
-    ledger.late = late_in(plans, festivals, ledger.cursors)
-    return dataclasses.replace(common[0], festivals=festivals)
+    ledger.late = late_in(plans, plan, ledger.cursors)
+    return plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,8 +107,8 @@ class AuditResult:
     def lateness(self) -> list[str]:
         """Return a sentence for each festival that the ledger knew too late."""
         return [
-            f"{festival} was declared when it could have begun; partitions {', '.join(map(str, parts))} count it from "
-            "then on only: `festival recount` counts it whole"
+            f"{festival} could have begun when it, or something of it, was declared; partitions "
+            f"{', '.join(map(str, parts))} count that from then on only: `festival recount` counts it whole"
             for festival, parts in sorted(self.late.items())
         ]
 

@@ -100,7 +100,7 @@ def cell_columns(pages: list[WrittenPage], rollup: Rollup) -> Iterator[dict[str,
 
 def _page_columns(written: WrittenPage, rollup: Rollup) -> dict[str, np.ndarray[Any, Any]]:
     try:
-        page = decode_page(written.value)
+        page = decode_page(written.value).widened(len(rollup.measures))
         low, high = page.cells(), page.high_cells()
     except (msgspec.DecodeError, ValueError, TypeError) as error:
         raise MalformedPageError(str(error)) from error

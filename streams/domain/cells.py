@@ -201,6 +201,7 @@ class CellTable:
         A page of some minutes is only kept until an event falls into them: most are over. Raises `ValueError` where the
         page does not fit the declarations.
         """
+        page = page.widened(len(self.rollup.measures))
         if page.slots != self._slots or page.measures != len(self.rollup.measures):
             raise ValueError(f"page {number} of {self.rollup.name} has {page.measures} measures × {page.slots} slots")
         if not 0 <= number < self._windows and not self._is_paged_by_group:

@@ -15,13 +15,14 @@ import orjson
 
 from streams.domain import limits, pages, rollups, sketches
 from streams.domain.currencies import EXPONENTS, WITHDRAWN_MONTHS
+from streams.domain.declared_since import known_of, missing_declarations, missing_festivals, sizes_of, widened_facts
 from streams.domain.differences import differences
 from streams.domain.facts import DERIVED, FACTS, FLAG_TEXTS, REQUIRED, Field
 from streams.domain.rollups import ROLLUPS, Rollup, Window
 from streams.domain.sketches import DISTINCTS, Distinct
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Mapping
 
     from streams.domain.facts import Derived, Fact
     from streams.domain.festivals import Festival
@@ -90,7 +91,7 @@ class Declarations:
     def check(self, theirs: Mapping[str, Any]) -> None:
         """Raise `FingerprintError`, naming each difference on a line, where what a ledger counts is not counted here.
 
-        Festivals that the ledger does not count yet are no difference: each has a fingerprint of its own.
+        What was declared since is no difference: a festival, a dimension, an amount behind those there are.
         """
         if theirs["format"] != FORMAT:
             raise FingerprintError(
@@ -102,9 +103,12 @@ class Declarations:
                 "\n".join(f"festival {name}: the ledger counts it, and no file here declares it" for name in missing)
                 + "\nA festival is never removed. Put its file into the folder of --festivals"
             )
-        ours = self.read_back()
-        known = {name: ours["festivals"][name] for name in theirs["festivals"]}
-        if told := differences(_counted(theirs), {**ours, "festivals": known}):
+        if missing := missing_declarations(theirs, self.rollups):
+            raise FingerprintError(
+                "\n".join(f"{what}: the ledger counts it, and nothing here declares it" for what in missing)
+                + "\nPut it into the file of --declarations, or count again without it with `festival recount`"
+            )
+        if told := differences(_counted(theirs), known_of(self.read_back(), theirs)):
             raise FingerprintError(
                 "the ledger was counted under other declarations:\n"
                 + "\n".join(told)
@@ -114,34 +118,33 @@ class Declarations:
     def adopted(self, fingerprint: bytes, positions: Mapping[str, int], newest_ms: int | None) -> bytes:
         """Return the fingerprint of a ledger that goes on under these declarations. Raises `FingerprintError`.
 
-        It stands at `positions`, and has seen no record that is newer than `newest_ms`. A festival that it did not
-        know, and that may have begun by then, is counted late: from these positions on.
+        It stands at `positions`, and has seen no record that is newer than `newest_ms`. A festival that may have begun
+        by then is late where the ledger did not know all there is to tell of it: it is counted from these positions on.
         """
         if fingerprint == self.fingerprint:
             return fingerprint
         theirs = orjson.loads(fingerprint)
         self.check(theirs)
-        late = dict(theirs.get(LATE_FESTIVALS, {}))
+        late, widened = dict(theirs.get(LATE_FESTIVALS, {})), widened_facts(self.rollups, sizes_of(theirs))
         for festival in self.festivals.values():
-            if festival.id not in theirs["festivals"] and may_have_begun(festival.start_ms, newest_ms):
-                late[festival.id] = {topic: positions[topic] for topic in festival.facts if topic in positions}
+            is_known = festival.id in theirs["festivals"]
+            topics = [topic for topic in festival.facts if not is_known or topic in widened]
+            if topics and may_have_begun(festival.start_ms, newest_ms):
+                since = {topic: positions[topic] for topic in topics if topic in positions}
+                late[festival.id] = {**late.get(festival.id, {}), **since}
         if not late:
             return self.fingerprint
         return orjson.dumps({**self.document(), LATE_FESTIVALS: late}, option=orjson.OPT_SORT_KEYS)
 
 
 LATE_FESTIVALS = "late"
-"""Key of a fingerprint: festivals that a ledger began to count when they may have begun, each with the positions."""
+"""Key of a fingerprint: festivals that a ledger began to count, or something of them, when they may have begun, each
+with the positions."""
 
 
 def may_have_begun(start_ms: int, newest_ms: int | None) -> bool:
     """Return whether a record up to this record time may belong to a festival: none has an event far ahead of it."""
     return newest_ms is not None and start_ms <= newest_ms + limits.FUTURE_LIMIT_MS
-
-
-def missing_festivals(theirs: Mapping[str, Any], known: Container[str]) -> list[str]:
-    """Return which festivals of a fingerprint are not known."""
-    return [name for name in theirs["festivals"] if name not in known]
 
 
 def _counted(fingerprint: Mapping[str, Any]) -> dict[str, Any]:

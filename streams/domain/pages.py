@@ -50,6 +50,14 @@ class Page(msgspec.Struct, array_like=True, frozen=True):
             return None
         return np.frombuffer(self.high, dtype="<i8").reshape(self.measures, -1)
 
+    def widened(self, measures: int) -> Page:
+        """Return the page with more measures behind those that were known when it was written: zeros; else itself."""
+        if not 0 < self.measures < measures:
+            return self
+        added = bytes(len(self.low) // self.measures * (measures - self.measures))
+        high = None if self.high is None else self.high + added
+        return Page(self.groups, self.slots, measures, self.low + added, high)
+
 
 LATE = "late"
 """Counted beside the outcomes: a late event has an outcome too."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from streams.domain.declarations import FingerprintError, missing_festivals
+from streams.domain.declarations import FingerprintError
+from streams.domain.declared_since import missing_festivals
 from streams.domain.pages import decode_cursor
 from streams.engine.checkpoint import FencedError
 from streams.engine.generations import Generations, NextGeneration, Remade

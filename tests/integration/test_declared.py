@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 DAY = "singles-day-2019"
+BEGUN = ("black-friday-2014", "singles-day-2014", DAY)
+"""Built-in festivals about orders."""
 REFUSED = 2
 SECONDS = 10.0
 """In which a running worker that lacks a declared festival has ended (contract 2)."""
@@ -100,7 +102,24 @@ async def test_a_festival_that_has_begun_is_incomplete_and_the_others_are_not(
         assert (audit["exact"], audit["differences"]) == (True, [])
         audit = await asked(settings, "audit", "--no-record", "--festivals", both)
         assert (audit["exact"], audit["differing"]) == (False, 0)
-        assert audit["lacking"][0].startswith("begun was declared when it could have begun")
+        assert audit["lacking"][0].startswith("begun could have begun when it, or something of it,")
+        assert worker.stop() == 0
+
+        # A dimension more makes incomplete what is about its topic, and may have begun.
+        (tmp_path / "own.toml").write_text('[[dimension]]\nfact = "orders"\nfield = "channel"\n')
+        own = ("--festivals", both, "--declarations", str(tmp_path / "own.toml"))
+        worker.start(*own)
+        await worker.counting(3 * w.PARTITIONS)
+        told = await asked(settings, "totals", "--festival", DAY, *own)
+        assert (told["counted"], told["complete"]) == (True, False)
+        assert (await asked(settings, "totals", "--festival", "cardboard-day-2019", *own))["complete"]
+        audit = await asked(settings, "audit", "--no-record", *own)
+        assert (audit["differences"], sorted(text.split()[0] for text in audit["lacking"])) == ([], ["begun", *BEGUN])
+        lacking = w.WorkerProcess(settings, "lacking").start("--festivals", both)
+        with w.ended(lacking):
+            await w.eventually("refused", lacking.has_ended)
+        assert lacking.process.returncode == REFUSED
+        assert "dimension channel of orders: the ledger counts it, and nothing here declares it" in lacking.log()
         assert worker.stop() == 0
 
 

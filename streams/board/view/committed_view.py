@@ -236,16 +236,15 @@ class Snapshot:
         return not self.fingerprint.festivals or festival_id in self.fingerprint.festivals
 
     def late_partitions(self, festival_id: str) -> list[int]:
-        """Return the partitions that may have counted records of a festival before they knew it.
+        """Return the partitions that may have counted records of a festival before they knew all that is told of it.
 
-        A festival may be declared while a ledger is counted. A partition that nobody has taken over since knows nothing
-        of it: that is right for as long as none of its records can belong to it.
+        A festival, a dimension, an amount may be declared while a ledger is counted. A partition that nobody has taken
+        over since knows nothing of it: that is right for as long as none of its records can belong to the festival.
         """
-        counted = self.fingerprint.festivals.get(festival_id)
-        if counted is None:
+        told, all_told = self._by_partition, self.fingerprint
+        if festival_id not in all_told.festivals:
             return []
-        told = self._by_partition
-        return [n for n, cursor in sorted(self.cursors.items()) if is_late(told.get(n), festival_id, counted, cursor)]
+        return [n for n, cursor in sorted(self.cursors.items()) if is_late(told.get(n), festival_id, all_told, cursor)]
 
     def counted_from(self, festival: Festival) -> dict[str, dict[str, int]]:
         """Return where the count of what a festival counts begins later than the log did."""
@@ -376,8 +375,8 @@ class CommittedView:
         except msgspec.MsgspecError:
             return
         self._fingerprints[partition] = fingerprint
-        merged = together(self._fingerprints.values(), fingerprint)
-        if merged.common != self._fingerprint.common:
+        merged = together(self._fingerprints.values())
+        if merged.rollups != self._fingerprint.rollups:
             self._caches = _Caches(merged, self._own)
         self._fingerprint = merged
 

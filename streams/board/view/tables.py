@@ -75,7 +75,7 @@ class MergedPage:
 def _decoded(value: bytes, rollup: Rollup, slots: int) -> tuple[tuple[Group, ...], Numbers]:
     """Return groups and cells (measures, groups, slots) of one record; raises `UnreadablePageError`."""
     try:
-        page = decode_page(value)
+        page = decode_page(value).widened(len(rollup.measures))
         if page.measures != len(rollup.measures) or page.slots != slots:
             raise UnreadablePageError(f"a page of {rollup.name} has {page.measures} measures and {page.slots} slots")
         shape = (page.measures, len(page.groups), slots)

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from streams.domain.declarations import Declarations, FingerprintError
+from streams.domain.declared import Amount, Declared, Dimension
 from streams.domain.facts import FACTS
 from streams.domain.festivals import Rate
 from streams.domain.rollups import NONE
@@ -66,13 +67,64 @@ def test_a_festival_that_may_have_begun_is_counted_late_and_stays_so() -> None:
     assert orjson.loads(more.adopted(adopted, POSITIONS, BEGINS_MS)) == {**more.read_back(), "late": {"next": late}}
 
 
-def test_what_is_declared_is_told_by_its_dimension() -> None:
-    ours = declarations()
-    without = dataclasses.replace(ours, rollups=tuple(r for r in ours.rollups if r.dimension != "brand"))
-    told = differences(without, ours)
-    assert "\ndimension brand of orders added\n" in told
-    with pytest.raises(FingerprintError, match="dimension brand of orders added"):
-        ours.adopted(without.fingerprint, {}, None)
+def amount(*names: str) -> Declarations:
+    """Return declarations with amounts of orders."""
+    declared = Declared(amounts=tuple(Amount("orders", name) for name in names))
+    return dataclasses.replace(declarations(DAY, NEXT), facts=declared.facts, rollups=declared.rollups)
+
+
+DIMENSION = Declared((Dimension("orders", "channel"),))
+WIDER = (
+    dataclasses.replace(declarations(), facts=DIMENSION.facts, rollups=DIMENSION.rollups),
+    amount("tip_minor"),
+)
+
+
+@pytest.mark.parametrize("wider", WIDER)
+def test_a_dimension_or_an_amount_needs_no_recount_and_makes_late_what_may_have_begun(wider: Declarations) -> None:
+    """A festival that is not about its fact has nothing to do with it."""
+    boxes = dataclasses.replace(DAY, id="boxes", facts=("recycling",))
+    ours = dataclasses.replace(wider, festivals={DAY.id: DAY, boxes.id: boxes})
+    before = declarations(DAY, boxes).fingerprint
+    assert ours.adopted(before, POSITIONS, DAY.start_ms - 300_001) == ours.fingerprint
+    adopted = ours.adopted(before, POSITIONS, DAY.start_ms - 300_000)
+    assert orjson.loads(adopted) == {**ours.read_back(), "late": {DAY.id: {"orders": POSITIONS["orders"]}}}
+    assert ours.adopted(adopted, {"orders": 99}, 2**50) == adopted
+
+
+def test_what_is_told_of_a_late_festival_besides_counts_from_its_own_position() -> None:
+    late = {"late": {DAY.id: {"orders": 3, "payments": 2}}}
+    before = orjson.dumps({**declarations(DAY, NEXT).read_back(), **late})
+    found = orjson.loads(amount("tip_minor").adopted(before, POSITIONS, DAY.start_ms))
+    assert found["late"][DAY.id] == {"orders": 7, "payments": 2}
+
+
+def test_what_the_ledger_counts_and_nobody_declares_is_named_a_line_each() -> None:
+    ours = declarations(DAY, NEXT)
+    wider = Declared(
+        (Dimension("orders", "channel"), Dimension("payments", "channel")), (Amount("orders", "tip_minor"),)
+    )
+    theirs = dataclasses.replace(ours, facts=wider.facts, rollups=wider.rollups)
+    lines = differences(theirs, ours).splitlines()
+    assert lines == [
+        "amount tip_minor of orders: the ledger counts it, and nothing here declares it",
+        "dimension channel of orders: the ledger counts it, and nothing here declares it",
+        "dimension channel of payments: the ledger counts it, and nothing here declares it",
+        "Put it into the file of --declarations, or count again without it with `festival recount`",
+    ]
+
+
+def test_pages_have_room_behind_their_measures_only() -> None:
+    """An amount whose name comes before one that is counted would move it."""
+    theirs, ours = amount("tip_minor"), amount("b_minor", "tip_minor")
+    assert "measure b_minor added\nPut the old ones back" in differences(theirs, ours)
+    assert amount("tip_minor", "z_minor").adopted(theirs.fingerprint, {}, None)
+
+
+def test_a_dimension_that_was_declared_otherwise_is_a_difference() -> None:
+    channels = [Declared((Dimension("orders", "channel", limit=limit),)) for limit in (5, 6)]
+    theirs, ours = (dataclasses.replace(declarations(), facts=c.facts, rollups=c.rollups) for c in channels)
+    assert "table orders_by_channel, limit: the ledger has 5, here is 6\nPut" in differences(theirs, ours)
 
 
 def test_a_changed_table_is_named_by_its_name_and_so_is_what_is_missing() -> None:
@@ -81,8 +133,8 @@ def test_a_changed_table_is_named_by_its_name_and_so_is_what_is_missing() -> Non
     told = differences(dataclasses.replace(ours, rollups=ours.rollups[1:]), limited)
     assert "table orders_by_platform, limit: the ledger has 200, here is 7\nPut" in told
     poorer = dataclasses.replace(ours.rollups[0], measures=ours.rollups[0].measures[1:])
-    told = differences(ours, dataclasses.replace(ours, rollups=(poorer, *ours.rollups[1:])))
-    assert "declarations:\ntable orders_by_second, measure orders removed\nPut" in told
+    told = differences(dataclasses.replace(ours, rollups=(poorer, *ours.rollups[1:])), ours)
+    assert "declarations:\ntable orders_by_second, measure orders added\nPut" in told
 
 
 def test_a_changed_field_is_named_with_its_topic() -> None:

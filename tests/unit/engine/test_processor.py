@@ -6,10 +6,12 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from streams.domain.declarations import FingerprintError
-from streams.domain.pages import PageKey
+from streams.domain.declared import Amount, Declared, Dimension
+from streams.domain.pages import PageKey, decode_page
 from streams.domain.rejections import Reason
 from streams.engine.batch import RecordBatch
 from streams.engine.checkpoint import Checkpoint, Original, Restored, SeenKey, UnreadableError
@@ -289,3 +291,30 @@ def test_the_leader_of_the_newest_batch_is_known_also_where_nothing_of_it_is_cou
     assert last.cursor.epochs == {"orders": 5}
     again = restore_processor(declarations(), 3, "g1", restored(first, last))
     assert (again.epochs, again.identity) == ({"orders": 5}, IDENTITY)
+
+
+def test_a_dimension_and_an_amount_declared_since_count_from_the_next_record_on() -> None:
+    """What was counted before keeps its pages, in which the amount is nothing."""
+    before = started()
+    before.apply(batch(10, orders("e1", "e2")))
+    kept = restored(cut(before))
+    declared = Declared((Dimension("orders", "channel"),), (Amount("orders", "tip_minor"),))
+    ours = replace(declarations(), rollups=declared.rollups, facts=declared.facts)
+    processor = restore_processor(ours, 3, "g1", kept)
+    processor.apply(batch(12, [encode(order(event_id="e3", channel="web", tip_minor=50))]))
+    checkpoint = cut(processor)
+    assert checkpoint.fingerprint == ours.adopted(kept.fingerprint or b"", {"orders": 12}, START_MS)
+    assert orjson.loads(checkpoint.fingerprint)["late"] == {"day": {"orders": 12}}
+    pages = {key.rollup: decode_page(content) for key, content in checkpoint.pages}
+    tables = {rollup.name: [measure.name for measure in rollup.measures] for rollup in ours.rollups}
+    found = {
+        name: {m: int(row.sum()) for m, row in zip(tables[name], pages[name].cells(), strict=True)}
+        for name in ("orders_by_second", "orders_by_merchant", "orders_by_channel")
+    }
+    assert {name: (sums["orders"], sums["tip_minor"]) for name, sums in found.items()} == {
+        "orders_by_second": (3, 50), "orders_by_merchant": (3, 50), "orders_by_channel": (1, 50),
+    }  # fmt: skip
+    again = restore_processor(ours, 3, "g1", restored(checkpoint))
+    assert again.positions == {"orders": 13}
+    with pytest.raises(FingerprintError, match="dimension channel of orders: the ledger counts it"):
+        restore_processor(declarations(), 3, "g1", restored(checkpoint))

@@ -246,7 +246,7 @@ def test_an_unreadable_page_is_named_and_leaves_the_others_counted_until_it_is_m
     "page",
     [
         Page((("CNY",),), 1, 7, bytes(56), None),
-        Page((("CNY",),), 300, 6, bytes(300 * 6 * 8), None),
+        Page((("CNY",),), 300, 8, bytes(300 * 8 * 8), None),
         Page((("CNY",),), 300, 7, bytes(16), None),
         Page((("CNY",), ("CNY",)), 300, 7, bytes(2 * 300 * 7 * 8), None),
         Page((("tmall", "CNY"),), 300, 7, bytes(300 * 7 * 8), None),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import orjson
+import pytest
 
 from streams.board.answers.totals import totals_of
 from streams.board.view.committed_view import CommittedView, Snapshot
 from streams.domain.declarations import Declarations
+from streams.domain.declared import Amount, Declared, Dimension
 from streams.domain.pages import fingerprint_key
 from streams.engine.judgement import Judgement
 from streams.engine.memory import CellLedger
@@ -19,6 +21,8 @@ NEXT = dataclasses.replace(DAY, id="next", start_ms=DAY.start_ms + 10**9, end_ms
 BEGINS_MS = NEXT.start_ms - 300_000
 OLD, NEW = (Declarations({f.id: f for f in known}, 0, 0).fingerprint for known in ((DAY,), (DAY, NEXT)))
 LATE = orjson.dumps({**orjson.loads(NEW), "late": {NEXT.id: {"orders": 3}}})
+CHANNEL = Declared((Dimension("orders", "channel"),))
+TIP = Declared((), (Amount("orders", "tip_minor"),))
 WHOLE = Judgement(partitions=2)
 
 
@@ -48,3 +52,18 @@ def test_what_a_partition_began_late_stays_late() -> None:
 def test_whatever_partition_was_read_last_every_festival_is_known() -> None:
     for order in ((NEW, OLD), (OLD, NEW)):
         assert seen(*order, newest_ms=0).fingerprint.festivals.keys() == {DAY.id, NEXT.id}
+
+
+@pytest.mark.parametrize("declared", [CHANNEL, TIP])
+def test_a_dimension_and_an_amount_are_known_as_wide_as_any_partition_has_them(declared: Declared) -> None:
+    """A partition that lacks them is right for what cannot have begun, and for what is not about their topic."""
+    boxes = dataclasses.replace(NEXT, id="boxes", facts=("recycling",))
+    old = Declarations({f.id: f for f in (DAY, NEXT, boxes)}, 0, 0)
+    new = dataclasses.replace(old, facts=declared.facts, rollups=declared.rollups)
+    for prints in ((old.fingerprint, new.fingerprint), (new.fingerprint, old.fingerprint)):
+        before, after = (seen(*prints, newest_ms=newest_ms) for newest_ms in (BEGINS_MS - 1, BEGINS_MS))
+        lacking = [prints.index(old.fingerprint)]
+        assert [before.late_partitions(one) for one in (DAY.id, NEXT.id, "boxes")] == [lacking, [], []]
+        assert [after.late_partitions(one) for one in (DAY.id, NEXT.id, "boxes")] == [lacking, lacking, []]
+        assert before.fingerprint.rollups == declared.rollups
+        assert set(declared.rollups) <= set(before.rollups)

@@ -50,6 +50,7 @@ def test_the_list_has_every_festival_and_says_where_it_comes_from(
         "home_currency": "CNY",
         "display": [],
         "facts": ["orders", "payments", "parcels", "recycling"],
+        "retired": False,
         "source": str(tmp_path / "own.toml"),
     }
     assert listed[DAY.id]["source"] == "built-in"

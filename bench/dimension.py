@@ -15,7 +15,8 @@ from dataclasses import replace
 import orjson
 
 from streams.domain.declarations import Declarations
-from streams.domain.declared import Amount, Declared, Dimension
+from streams.domain.declared import Amount, Declared
+from streams.domain.dimensions import Dimension
 from streams.domain.ledger import BATCH_LIMIT_RECORDS, Ledger
 from streams.domain.rollups import Window
 from streams.festivals import load_festivals

@@ -11,7 +11,8 @@ from streams.board.answers import gauges
 from streams.metrics import Entry
 
 if TYPE_CHECKING:
-    from streams.domain.declared import Declared, Dimension, Names
+    from streams.domain.declared import Declared
+    from streams.domain.dimensions import Dimension, Names
 
 _TOLD = {
     "orders": ("Orders placed", ()),

@@ -16,8 +16,9 @@ from streams.cli.committed import read_committed
 from streams.cli.options import broker_options, json_option
 from streams.cli.sealed import committed_of, known_festivals, sealed_option
 from streams.cli.watching import showing, watch
+from streams.domain.built_in import DIMENSIONS, ROLLUPS
 from streams.domain.currencies import EXPONENTS
-from streams.domain.rollups import DIMENSIONS, ROLLUPS, Window
+from streams.domain.rollups import Window
 from streams.engine.clock import SystemClock
 from streams.errors import UsageError
 from streams.festivals import load_festivals

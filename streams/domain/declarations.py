@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from streams.domain import limits, pages, rollups, sketches
+from streams.domain.built_in import ROLLUPS
 from streams.domain.currencies import EXPONENTS, WITHDRAWN_MONTHS
 from streams.domain.declared_since import known_of, missing_declarations, missing_festivals, sizes_of, widened_facts
 from streams.domain.differences import differences
 from streams.domain.facts import DERIVED, FACTS, FLAG_TEXTS, REQUIRED, Field
-from streams.domain.rollups import ROLLUPS, Rollup, Window
+from streams.domain.rollups import Rollup, Window
 from streams.domain.sketches import DISTINCTS, Distinct
 
 if TYPE_CHECKING:

@@ -6,41 +6,21 @@ an order or a payment, which is added up wherever coupons (of orders) or the mon
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from streams.domain.built_in import ROLLUPS
+from streams.domain.dimensions import COUNTED, Dimension, Names
 from streams.domain.facts import FACTS, Fact, Field, Kind
-from streams.domain.rollups import (
-    KEYS_LIMIT,
-    NONE,
-    ORDERS,
-    PARCELS,
-    PAYMENTS,
-    RECYCLING,
-    ROLLUPS,
-    Measure,
-    Rollup,
-    Window,
-)
+from streams.domain.rollups import NONE, Measure, Rollup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 DIMENSIONS_LIMIT = 8
 AMOUNTS_LIMIT = 4
-FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MINOR = "_minor"
-LANGUAGES = ("en", "de", "zh")
-DIMENSION_WINDOWS = (Window.FESTIVAL, Window.MINUTE)
-COUNTED: Mapping[str, tuple[str, tuple[Measure, ...], str | None]] = {
-    "orders": ("orders", ORDERS, "currency"),
-    "payments": ("payments", PAYMENTS, "currency"),
-    "parcels": ("parcels", PARCELS, None),
-    "recycling": ("boxes", RECYCLING, None),
-}
-"""Fact → what the metric of a dimension counts, the measures of the dimension's table, the field of its currency."""
 AMOUNT_FACTS: Mapping[str, str] = {"orders": "gross_minor", "payments": "paid_minor"}
 """Fact that may have amounts → the measure beside which they are added up, and of whose events."""
 TAKEN_LABELS = frozenset({"festival", "currency", "outcome", "stage", "instance", "pod", "job"})
@@ -74,35 +54,6 @@ TAKEN_METRICS = frozenset(
     }
 )
 """Metrics that are there already, without `festival_`, and end as one of a declaration may."""
-Names = tuple[tuple[str, str], ...]
-"""Language and what the thing is called in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dimension:
-    """A text field of a shop's own by whose values totals are told apart."""
-
-    fact: str
-    field: str
-    window: Window = Window.FESTIVAL
-    limit: int = KEYS_LIMIT
-    label: bool = False
-    """Whether it is the label of a metric."""
-    rank: bool = False
-    """Whether the screen has bars of it."""
-    names: Names = ()
-
-    @property
-    def rollup(self) -> Rollup:
-        """Return the table that is kept of it."""
-        _, measures, currency = COUNTED[self.fact]
-        name = f"{self.fact}_by_{self.field}"
-        return Rollup(name, self.fact, measures, self.field, self.window, currency, self.limit)
-
-    @property
-    def metric(self) -> str:
-        """Return the metric that it labels."""
-        return f"festival_{self.field}_{COUNTED[self.fact][0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +107,8 @@ class Declared:
     @cached_property
     def rollups(self) -> tuple[Rollup, ...]:
         """Return which totals are kept, those of declared dimensions behind the built-in ones."""
-        own = sorted((dimension.rollup for dimension in self.dimensions), key=lambda rollup: rollup.name)
+        own = [rollup for dimension in self.dimensions for rollup in dimension.rollups]
+        own.sort(key=lambda rollup: rollup.name)
         return tuple(self._with_amounts(rollup) for rollup in (*ROLLUPS, *own))
 
     def _with_amounts(self, rollup: Rollup) -> Rollup:
@@ -192,8 +144,8 @@ def _taken_by_dimension(dimension: Dimension) -> Iterator[str]:
         yield f"{dimension.field} is a label of other metrics: take another name"
     if dimension.field in TAKEN_KEYS:
         yield f"{dimension.field} is a key of the totals: take another name"
-    if any(rollup.name == dimension.rollup.name for rollup in ROLLUPS):
-        yield f"there is a table {dimension.rollup.name}: take another name"
+    names = {rollup.name for rollup in ROLLUPS}
+    yield from (f"there is a table {own.name}: take another name" for own in dimension.rollups if own.name in names)
 
 
 def taken_amount(amount: Amount) -> str | None:

@@ -1,8 +1,8 @@
-"""Which totals are kept, declared as data. A dimension more over a field that its fact has is one more `Rollup` here.
+"""What a table of totals is, and what the tables of each fact add up. Which there are: `streams.domain.built_in`.
 
-The ledger folds by these lines, the board and the metrics read by them, and the fingerprint in the ledger
-carries them to the audit. A total under another declaration wants a recount. What is shown beyond `--by` is
-declared in `streams.board.answers.sections` and `streams.metrics`.
+The ledger folds by rollups, the board and the metrics read by them, and the fingerprint in the ledger carries them to
+the audit. A total under another declaration wants a recount. What is shown beyond `--by` is declared in
+`streams.board.answers.sections` and `streams.metrics`.
 """
 
 from __future__ import annotations
@@ -103,7 +103,6 @@ PARCELS = (
     Measure("cleared", ("parcel_cleared",)),
     Measure("delivered", ("parcel_delivered",)),
 )
-TRANSIT = (Measure("delivered", ("parcel_delivered",)),)
 
 _RECYCLED = ("box_recycled",)
 RECYCLING = (
@@ -111,36 +110,3 @@ RECYCLING = (
     Measure("scans", _RECYCLED),
     Measure("points", _RECYCLED, ((1, "points"),)),
 )
-
-ROLLUPS = (
-    Rollup("orders_by_second", "orders", ORDERS, window=Window.SECOND),
-    Rollup("orders_by_platform", "orders", ORDERS, "platform", Window.MINUTE, limit=LABEL_LIMIT),
-    Rollup("orders_by_market", "orders", ORDERS, "market", Window.MINUTE, limit=LABEL_LIMIT),
-    Rollup("orders_by_merchant", "orders", ORDERS, "merchant"),
-    Rollup("orders_by_category", "orders", ORDERS, "category"),
-    Rollup("orders_by_brand", "orders", ORDERS, "brand"),
-    Rollup("payments_by_second", "payments", PAYMENTS, window=Window.SECOND),
-    Rollup("payments_by_method", "payments", PAYMENTS, "method", Window.MINUTE, limit=LABEL_LIMIT),
-    Rollup("payments_by_platform", "payments", PAYMENTS, "platform", Window.MINUTE, limit=LABEL_LIMIT),
-    Rollup("payments_by_market", "payments", PAYMENTS, "market", Window.MINUTE, limit=LABEL_LIMIT),
-    Rollup("payments_by_merchant", "payments", PAYMENTS, "merchant"),
-    Rollup("payments_by_brand", "payments", PAYMENTS, "brand"),
-    Rollup("payer_by_second", "payments", PAYER, window=Window.SECOND, currency="payer_currency"),
-    Rollup("payer_by_method", "payments", PAYER, "method", Window.MINUTE, "payer_currency", LABEL_LIMIT),
-    Rollup("payer_by_platform", "payments", PAYER, "platform", Window.MINUTE, "payer_currency", LABEL_LIMIT),
-    Rollup("payer_by_merchant", "payments", PAYER, "merchant", currency="payer_currency"),
-    Rollup("payer_by_brand", "payments", PAYER, "brand", currency="payer_currency"),
-    Rollup("parcels_by_second", "parcels", PARCELS, window=Window.SECOND, currency=None),
-    Rollup("parcels_by_market", "parcels", PARCELS, "market", Window.MINUTE, None, LABEL_LIMIT),
-    Rollup("parcels_by_carrier", "parcels", PARCELS, "carrier", currency=None),
-    Rollup("parcels_by_origin", "parcels", PARCELS, "origin", currency=None),
-    Rollup("parcels_by_transit", "parcels", TRANSIT, "transit_days", currency=None),
-    Rollup("recycling_by_second", "recycling", RECYCLING, window=Window.SECOND, currency=None),
-    Rollup("recycling_by_operator", "recycling", RECYCLING, "operator", Window.MINUTE, None, LABEL_LIMIT),
-    Rollup("recycling_by_city", "recycling", RECYCLING, "city", Window.MINUTE, None, LABEL_LIMIT),
-    Rollup("recycling_by_district", "recycling", RECYCLING, "district", currency=None),
-    Rollup("recycling_by_flash", "recycling", RECYCLING, "flash", currency=None),
-    Rollup("recycling_by_station", "recycling", RECYCLING, "station", currency=None),
-)
-DIMENSIONS = tuple(dict.fromkeys(rollup.dimension for rollup in ROLLUPS if rollup.dimension is not None))
-"""Those that are kept without any declaration (`streams.domain.declared`)."""

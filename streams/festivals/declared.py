@@ -12,28 +12,28 @@ from streams.complaints import Complaints, Path
 from streams.domain.declared import (
     AMOUNT_FACTS,
     AMOUNTS_LIMIT,
-    COUNTED,
-    DIMENSION_WINDOWS,
     DIMENSIONS_LIMIT,
-    FIELD_NAME,
-    LANGUAGES,
     MINOR,
     Amount,
     Declared,
-    Dimension,
-    Names,
     taken,
     taken_amount,
 )
-from streams.domain.limits import TEXT_LIMIT
-from streams.domain.rollups import KEYS_LIMIT, LABEL_LIMIT, Window
+from streams.domain.dimensions import (
+    DIMENSION_KEYS,
+    FIELD_NAME,
+    Dimension,
+    field_name,
+    names_of,
+    one_of,
+    read_dimension,
+)
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-_DIMENSION_KEYS = ("fact", "field", "window", "limit", "label", "rank", "names")
 _AMOUNT_KEYS = ("fact", "field", "names")
 _ELSEWHERE = {
     "label": "an amount is a metric by itself",
@@ -85,14 +85,14 @@ class _Table:
         self._complaints, self._path, self._table = complaints, path, table
         complaints.only(path, table, known, {name: said for name, said in _ELSEWHERE.items() if name not in known})
 
-    def need(self, name: str, read: Callable[[Any], T]) -> T | None:
+    def need(self, name: str, read: Callable[[object], T], /) -> T | None:
         """Return a key that must be there."""
         if name not in self._table:
             self._complaints.add(self._path, f"`{name}` is missing")
             return None
         return self.read(name, read)
 
-    def read(self, name: str, read: Callable[[Any], T], default: T | None = None) -> T | None:
+    def read(self, name: str, read: Callable[[object], T], default: T | None = None, /) -> T | None:
         """Return a key, or the default where it is not given."""
         if name not in self._table:
             return default
@@ -102,21 +102,9 @@ class _Table:
 
 def _dimension(complaints: Complaints, path: Path, table: Mapping[str, Any]) -> tuple[Path, Dimension] | None:
     before = len(complaints)
-    reader = _Table(complaints, path, table, _DIMENSION_KEYS)
-    fact = reader.need("fact", lambda value: _one_of(value, tuple(COUNTED)))
-    field = reader.need("field", _field)
-    window = reader.read("window", lambda value: _one_of(value, tuple(map(str, DIMENSION_WINDOWS))), "festival")
-    label = reader.read("label", _flag, default=False)
-    limit = reader.read("limit", lambda value: _limit(value, label=bool(label)), LABEL_LIMIT if label else KEYS_LIMIT)
-    rank = reader.read("rank", _flag, default=False)
-    names = reader.read("names", _names) or ()
-    if len(complaints) > before:
+    dimension = read_dimension(_Table(complaints, path, table, DIMENSION_KEYS))
+    if dimension is None or len(complaints) > before:
         return None
-    assert fact is not None
-    assert field is not None
-    dimension = Dimension(
-        fact, field, Window(str(window)), limit or KEYS_LIMIT, label=bool(label), rank=bool(rank), names=names
-    )
     if (why := taken(dimension)) is not None:
         complaints.add((*path, "field"), why)
     return path, dimension
@@ -125,9 +113,9 @@ def _dimension(complaints: Complaints, path: Path, table: Mapping[str, Any]) -> 
 def _amount(complaints: Complaints, path: Path, table: Mapping[str, Any]) -> tuple[Path, Amount] | None:
     before = len(complaints)
     reader = _Table(complaints, path, table, _AMOUNT_KEYS)
-    fact = reader.need("fact", lambda value: _one_of(value, tuple(AMOUNT_FACTS)))
+    fact = reader.need("fact", lambda value: one_of(value, tuple(AMOUNT_FACTS)))
     field = reader.need("field", _minor_field)
-    names = reader.read("names", _names) or ()
+    names = reader.read("names", names_of) or ()
     if len(complaints) > before:
         return None
     assert fact is not None
@@ -162,48 +150,8 @@ def _check_names(
         complaints.add(path, f"at most {AMOUNTS_LIMIT} amounts can be declared, {len(amounts)} are")
 
 
-def _one_of(value: object, known: tuple[str, ...]) -> str:
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return value
-
-
-def _field(value: object) -> str:
-    if not isinstance(value, str) or not FIELD_NAME.fullmatch(value):
-        raise ValueError(
-            f"{value!r} is no field's name: a small letter, then up to 31 small letters, digits or underscores"
-        )
-    return value
-
-
 def _minor_field(value: object) -> str:
-    field = _field(value)
+    field = field_name(value)
     if not field.endswith(MINOR) or not FIELD_NAME.fullmatch(field.removesuffix(MINOR)):
         raise ValueError(f"{field!r} is no amount's name: it ends in {MINOR}, as shipping{MINOR} does")
     return field
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
-    return value
-
-
-def _limit(value: object, *, label: bool) -> int:
-    most = LABEL_LIMIT if label else KEYS_LIMIT
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        of_labels = " where `label` is true" if label else ""
-        raise ValueError(f"{value!r} is no whole number from 1 to {most}{of_labels}")
-    return value
-
-
-def _names(value: object) -> Names:
-    if not isinstance(value, dict) or not value:
-        raise ValueError('expected a table such as { en = "Channel" }')
-    unknown = [language for language in value if language not in LANGUAGES]
-    if unknown:
-        raise ValueError(f"no language of the screen is {', '.join(unknown)}: there are {', '.join(LANGUAGES)}")
-    for text in value.values():
-        if not isinstance(text, str) or not text.strip() or len(text) > TEXT_LIMIT or not text.isprintable():
-            raise ValueError(f"{text!r} is no name: a text of 1 to {TEXT_LIMIT} printable characters")
-    return tuple((language, value[language]) for language in LANGUAGES if language in value)

@@ -10,9 +10,9 @@ from streams.board.answers.highlights import Peak, peak, previous_by_minute
 from streams.board.answers.screen import curve_document, main_of
 from streams.board.answers.story import told_ms
 from streams.board.answers.totals import rows_of, totals_of
+from streams.domain.built_in import DIMENSIONS
 from streams.domain.ledger import Outcome
 from streams.domain.pages import LATE
-from streams.domain.rollups import DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streams.board.answers.sections import SECTION, by_currency
-from streams.domain.rollups import ROLLUPS
+from streams.domain.built_in import ROLLUPS
 
 if TYPE_CHECKING:
     from collections.abc import Collection

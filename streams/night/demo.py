@@ -17,7 +17,7 @@ from streams.board.answers.screen import curve_document
 from streams.board.view.live_board import LiveBoard
 from streams.broker import address
 from streams.broker.embedded import EmbeddedKafka
-from streams.domain.rollups import ROLLUPS
+from streams.domain.built_in import ROLLUPS
 from streams.festivals import load_festivals
 from streams.festivals.curves import load_curves
 from streams.festivals.declared import load_declared

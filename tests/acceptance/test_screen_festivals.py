@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streams.domain.rollups import ROLLUPS
+from streams.domain.built_in import ROLLUPS
 from tests.acceptance.hall import FESTIVALS, HOUR_MS, Hall
 
 if TYPE_CHECKING:

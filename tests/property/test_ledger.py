@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.decoding import Decoder
 from streams.domain.facts import FACTS
-from streams.domain.rollups import ROLLUPS
 from streams.domain.texts import VOCABULARY_LIMIT
 from streams.engine.checkpoint import OutcomeUnknownError
 from streams.engine.steps import Step, crash_at

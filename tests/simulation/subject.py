@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from itertools import combinations
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import Declarations
-from streams.domain.rollups import ROLLUPS
 from streams.engine.topic_names import SOURCES
 from tests.simulation.world import RULES
 from tests.unit.domain import samples

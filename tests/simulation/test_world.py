@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import Declarations
 from streams.domain.pages import HIGH_SHIFT, PageKey, decode_page
-from streams.domain.rollups import ROLLUPS
 from streams.engine.checkpoint import OutcomeUnknownError
 from streams.engine.memory import Fate, MemoryLedgerStore, Request, at_request
 from streams.engine.memory.errors import BrokerAwayError, KafkaFaultError, NotAuthorizedError, NotStableError

@@ -9,7 +9,8 @@ import pytest
 
 from streams.audit.declared import read_declared
 from streams.cli.main import run
-from streams.domain.declared import Amount, Declared, Dimension
+from streams.domain.declared import Amount, Declared
+from streams.domain.dimensions import Dimension
 from streams.domain.rollups import KEYS_LIMIT, LABEL_LIMIT, Window
 from streams.errors import UsageError
 from streams.festivals.declared import load_declared, parse_declared

@@ -13,7 +13,8 @@ from streams.board.answers.series import series_document
 from streams.board.answers.totals import totals_document
 from streams.board.view.committed_view import CommittedView
 from streams.domain.declarations import Declarations
-from streams.domain.declared import Amount, Declared, Dimension
+from streams.domain.declared import Amount, Declared
+from streams.domain.dimensions import Dimension
 from streams.engine.batch import RecordBatch
 from streams.engine.ledger_records import Live
 from streams.engine.processor import PartitionProcessor

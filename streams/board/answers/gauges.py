@@ -24,7 +24,8 @@ from streams.engine.judgement import UNKNOWN
 if TYPE_CHECKING:
     from streams.board.answers.values import Totals
     from streams.board.view.committed_view import Snapshot
-    from streams.domain.declared import Amount, Dimension
+    from streams.domain.declared import Amount
+    from streams.domain.dimensions import Dimension
     from streams.domain.festivals import Festival
     from streams.engine.judgement import Judgement
 

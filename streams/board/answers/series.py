@@ -13,7 +13,8 @@ from streams.board.answers.documents import plain
 from streams.board.answers.home_amounts import home_running
 from streams.board.answers.values import Series, Step
 from streams.board.view.tables import exact_cumulative, exact_sum
-from streams.domain.rollups import ROLLUPS, WINDOW_MS, Rollup, Window
+from streams.domain.built_in import ROLLUPS
+from streams.domain.rollups import WINDOW_MS, Rollup, Window
 from streams.errors import UsageError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from streams.board.view.tables import Table
 
-TRANSIT_ROLLUP = "parcels_by_transit"
+TRANSIT_ROLLUP = "parcels_by_transit_days"
 PROMISED_DAYS = 12
 """Within these the stories promise a parcel from abroad: 12 whole days, so one of 12 days and an hour is in time."""
 _DAYS = DERIVED["transit_days"]

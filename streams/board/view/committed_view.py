@@ -17,10 +17,10 @@ import orjson
 from streams.board.view.counted import Fingerprint, decode_fingerprint, is_late, together
 from streams.board.view.packing import pack, unpack
 from streams.board.view.tables import RawPages, Table, TableCache
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declared import declared_amounts
 from streams.domain.limits import WATERMARK_LAG_MS
 from streams.domain.pages import Cursor, decode_cursor, decode_page, fingerprint_key
-from streams.domain.rollups import ROLLUPS, Rollup
 from streams.domain.sketches import DISTINCTS, Estimate, estimate
 from streams.engine.judgement import Note, decode_note
 from streams.engine.status import HeldReason
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from streams.domain.festivals import Festival
+    from streams.domain.rollups import Rollup
 
 _PAGE_KEY_LENGTH = 5
 _DISTINCTS = frozenset(distinct.name for distinct in DISTINCTS)

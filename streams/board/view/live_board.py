@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from streams.board.view.committed_view import CommittedView
-from streams.domain.rollups import ROLLUPS
+from streams.domain.built_in import ROLLUPS
 from streams.engine.judgement import UNKNOWN, Basis, epochs_of, judge, standing
 
 if TYPE_CHECKING:

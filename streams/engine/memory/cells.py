@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import Declarations
 from streams.domain.pages import HIGH_SHIFT, Cursor, Identity, Page, PageKey, encode_page, fingerprint_key
-from streams.domain.rollups import GROUPS_PER_PAGE, PAGE_MS, ROLLUPS, WINDOW_MS, Window
+from streams.domain.rollups import GROUPS_PER_PAGE, PAGE_MS, WINDOW_MS, Window
 from streams.engine.checkpoint import Checkpoint
 from streams.engine.generations import Generations, encode
 from streams.engine.judgement import note_key

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.audit.admission import SHAPES
+from streams.domain.built_in import ROLLUPS
 from streams.domain.pages import Page, cursor_key, decode_cursor, decode_page, encode_cursor, encode_page
-from streams.domain.rollups import ROLLUPS
 from streams.festivals import load_festivals
 from tests.unit.audit.bench import DAY_MS, RECORD_TIME_MS, START_MS, Bench, box, encode, order, parcel, payment
 

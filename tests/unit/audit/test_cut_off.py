@@ -10,8 +10,8 @@ import msgspec
 import orjson
 import pytest
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.pages import cursor_key, decode_cursor, decode_page, encode_cursor, encode_page
-from streams.domain.rollups import ROLLUPS
 from tests.unit.audit.bench import START_MS, Bench, encode, order
 
 if TYPE_CHECKING:

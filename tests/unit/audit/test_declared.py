@@ -10,6 +10,7 @@ from streams.audit.declared import Declared, declared_of
 from streams.audit.plan import read_plan
 from streams.domain import declared as theirs
 from streams.domain.declarations import Declarations
+from streams.domain.dimensions import Dimension
 from streams.domain.rollups import Window
 from streams.errors import UsageError
 from streams.festivals import load_festivals
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 OWN = theirs.Declared(
     (
-        *(theirs.Dimension("orders", field, Window.MINUTE, 2) for field in ("channel", "select", "off", "minute")),
-        theirs.Dimension("payments", "win"),
+        *(Dimension("orders", field, Window.MINUTE, 2) for field in ("channel", "select", "off", "minute")),
+        Dimension("payments", "win"),
     ),
     (theirs.Amount("orders", "order_minor"), theirs.Amount("payments", "fee_minor")),
 )

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from streams.audit.plan import UnknownDocumentError, read_plan
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import Declarations
-from streams.domain.rollups import ROLLUPS
 from streams.festivals import load_festivals
 
 DOCUMENT: dict[str, Any] = json.loads(Declarations(load_festivals(), 1_000, 10).fingerprint)

@@ -9,7 +9,8 @@ import pytest
 
 from streams.board.view.live_board import COUNTED_TOPICS
 from streams.cli import main
-from streams.domain.rollups import DIMENSIONS, ROLLUPS, Window
+from streams.domain.built_in import DIMENSIONS, ROLLUPS
+from streams.domain.rollups import Window
 from streams.engine.clock import BrokerClock, SystemClock
 from streams.engine.judgement import OpenTransaction, Sources
 from streams.engine.memory import CellLedger

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import Declarations
 from streams.domain.festivals import FACT_NAMES, Festival
 from streams.domain.pages import Identity
-from streams.domain.rollups import ROLLUPS, Rollup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from streams.domain.rollups import Rollup
 
 START_MS = 1_573_401_600_000
 """2019-11-11T00:00:00+08:00."""

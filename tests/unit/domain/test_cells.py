@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.cells import FOLD_LIMIT_EVENTS, CellTable, places_of
 from streams.domain.limits import MONEY_LIMIT_MINOR
 from streams.domain.pages import HIGH_SHIFT, Page, decode_page, encode_page
-from streams.domain.rollups import GROUPS_PER_PAGE, OTHER, ROLLUPS
+from streams.domain.rollups import GROUPS_PER_PAGE, OTHER
 from streams.domain.texts import Coded, Vocabulary
 
 DAY_MS = 24 * 3_600_000

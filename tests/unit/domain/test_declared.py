@@ -11,22 +11,15 @@ from streams.board.answers.totals import totals_of
 from streams.board.answers.values import Row, Totals
 from streams.board.view.committed_view import CommittedView
 from streams.domain import declared as module
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import Declarations
-from streams.domain.declared import (
-    AMOUNT_FACTS,
-    COUNTED,
-    TAKEN_KEYS,
-    TAKEN_LABELS,
-    TAKEN_METRICS,
-    Amount,
-    Declared,
-    Dimension,
-)
+from streams.domain.declared import AMOUNT_FACTS, TAKEN_KEYS, TAKEN_LABELS, TAKEN_METRICS, Amount, Declared
 from streams.domain.decoding import Decoder
+from streams.domain.dimensions import COUNTED, Dimension
 from streams.domain.facts import FACTS
 from streams.domain.ledger import Ledger, Outcome
 from streams.domain.rejections import Reason
-from streams.domain.rollups import NONE, OTHER, ROLLUPS, Window
+from streams.domain.rollups import NONE, OTHER, Window
 from streams.metrics import LEDGER
 from tests.unit.domain.samples import HORIZON_MINUTES, SETTLE_MS, START_MS, box, encode, festival, order, payment
 
@@ -60,6 +53,8 @@ def test_each_dimension_is_a_table_and_each_amount_a_measure_wherever_its_money_
     tables = {rollup.name: rollup for rollup in OWN.rollups}
     assert (tables["orders_by_channel"].window, tables["orders_by_channel"].limit) == (Window.MINUTE, 2)
     assert (tables["payments_by_channel"].currency, tables["recycling_by_store"].currency) == ("currency", None)
+    assert tables["payer_by_channel"].measures == tables["payer_by_brand"].measures, "what shoppers paid, by it too"
+    assert tables["payer_by_channel"].currency == "payer_currency"
     for rollup in OWN.rollups:
         names = [measure.name for measure in rollup.measures]
         assert ("shipping_minor" in names) == ("coupons_minor" in names), rollup.name
@@ -167,7 +162,7 @@ def test_what_is_taken_is_what_totals_rows_and_metrics_have() -> None:
         ("orders", "money", "money is a key of the totals"),
         ("orders", "cancelled", "cancelled is a key of the totals"),
         ("orders", "second", "there is a table orders_by_second"),
-        ("parcels", "transit", "there is a table parcels_by_transit"),
+        ("parcels", "transit_days", "there is a table parcels_by_transit_days"),
         ("parcels", "platform", None),
         ("orders", "channel", None),
         ("payments", "category", None),

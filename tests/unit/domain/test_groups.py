@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.groups import Groups, grown
-from streams.domain.rollups import ROLLUPS
 from streams.domain.texts import Coded
 
 PER_MERCHANT = next(rollup for rollup in ROLLUPS if rollup.dimension is not None and rollup.currency is not None)

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.ledger import Ledger
 from streams.domain.limits import WATERMARK_LAG_MS
-from streams.domain.rollups import ROLLUPS
 from tests.unit.domain.samples import HOUR_MS, SETTLE_MS, START_MS, box, declarations, encode, festival, order
 
 ROLLUPS_BY_NAME = {rollup.name: rollup for rollup in ROLLUPS}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.ledger import Ledger
-from streams.domain.rollups import KEYS_LIMIT, LABEL_LIMIT, ROLLUPS
+from streams.domain.rollups import KEYS_LIMIT, LABEL_LIMIT
 from tests.unit.domain.samples import HOUR_MS, START_MS, box, declarations, encode, order, parcel, payment
 
 NOW_MS = START_MS + 10 * 24 * HOUR_MS

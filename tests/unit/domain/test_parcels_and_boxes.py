@@ -35,7 +35,7 @@ def test_transit_is_whole_days_from_leaving_to_delivery() -> None:
     ways += [parcel(event_id="u", shipped_ts=None), parcel(event_id="c", type="parcel_cleared")]
     ledger = Ledger(declarations())
     assert not ledger.apply("parcels", [encode(way) for way in ways], [LATER_MS] * len(ways))
-    assert sums(ledger, "parcels_by_transit", 0) == {"12": 2, "0": 1, "21": 1, "__none__": 1}
+    assert sums(ledger, "parcels_by_transit_days", 0) == {"12": 2, "0": 1, "21": 1, "__none__": 1}
 
 
 def test_transit_beyond_sixty_days_is_one_value() -> None:
@@ -45,7 +45,7 @@ def test_transit_beyond_sixty_days_is_one_value() -> None:
     ]
     ledger = Ledger(dataclasses.replace(declarations(), settle_ms=200 * day_ms))
     assert not ledger.apply("parcels", [encode(way) for way in ways], [LATER_MS] * len(ways))
-    assert sums(ledger, "parcels_by_transit", 0) == {"59": 1, "60": 1, "61+": 3}
+    assert sums(ledger, "parcels_by_transit_days", 0) == {"59": 1, "60": 1, "61+": 3}
 
 
 def test_a_flag_is_a_dimension_and_absent_is_neither() -> None:

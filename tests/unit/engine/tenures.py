@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from streams.domain.rollups import ROLLUPS
+from streams.domain.built_in import ROLLUPS
 from streams.engine import effects as fx
 from streams.engine import signals as sig
 from streams.engine.batch import RecordBatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import TYPE_CHECKING
 
 import msgspec
 import orjson
@@ -11,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.board.view.tables import merge_pages
+from streams.domain.built_in import ROLLUPS
 from streams.domain.pages import HIGH_SHIFT, decode_page
-from streams.domain.rollups import ROLLUPS, Rollup
 from streams.engine.sealed.container import SealError
 from streams.engine.sealed.tables import TableRow, decode_table, encode_table, pages_of, shape_of
+
+if TYPE_CHECKING:
+    from streams.domain.rollups import Rollup
 
 START_MS = 1_573_401_600_000
 BY_NAME = {rollup.name: rollup for rollup in ROLLUPS}

@@ -13,8 +13,9 @@ import pytest
 from openpyxl import load_workbook
 
 from streams.cli import main
+from streams.domain.built_in import ROLLUPS
 from streams.domain.currencies import EXPONENTS
-from streams.domain.rollups import ROLLUPS, Window
+from streams.domain.rollups import Window
 from streams.engine.memory import CellLedger
 from streams.festivals import load_festivals
 from streams.handover.export_files import decimal_text
@@ -61,7 +62,7 @@ def ledger() -> CellLedger:
         payer = {"payer_paid_minor": 9, "payer_refunded_minor": 8, "transport_minor": 7, "duty_minor": 6}
         held.add(1, festival, "payer_by_second", ("CNY",), festival.start_ms + 61_000, **payer)
         held.add(1, festival, "parcels_by_second", (), festival.start_ms, shipped=4, cleared=3, delivered=2)
-        held.add(1, festival, "parcels_by_transit", ("5",), festival.start_ms, delivered=2)
+        held.add(1, festival, "parcels_by_transit_days", ("5",), festival.start_ms, delivered=2)
     held.add(0, BOXES, "recycling_by_second", (), BOXES.start_ms, boxes=2**63, scans=1, points=37)
     for partition in (0, 1):
         held.commit(partition, {"orders": 1})

@@ -11,7 +11,7 @@ import pytest
 from streams.audit.result import AuditResult
 from streams.audit.written import WrittenLedger, read_written
 from streams.board.view.committed_view import CommittedView
-from streams.domain.rollups import ROLLUPS
+from streams.domain.built_in import ROLLUPS
 from streams.engine.judgement import Judgement
 from streams.engine.ledger_view import FollowerDelta
 from streams.engine.sealed.container import Members

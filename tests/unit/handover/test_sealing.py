@@ -13,7 +13,8 @@ from streams.board.answers.series import series_document
 from streams.board.answers.totals import totals_document
 from streams.board.view.committed_view import CommittedView
 from streams.board.view.sealed import read_sealed
-from streams.domain.rollups import DIMENSIONS, OTHER
+from streams.domain.built_in import DIMENSIONS
+from streams.domain.rollups import OTHER
 from streams.engine.judgement import Held, Judgement
 from streams.engine.memory import CellLedger
 from streams.engine.sealed.container import SealError

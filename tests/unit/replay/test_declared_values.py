@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from streams.domain.declared import Amount, Declared, Dimension
+from streams.domain.declared import Amount, Declared
 from streams.domain.decoding import Decoder
+from streams.domain.dimensions import Dimension
 from streams.festivals import load_festivals
 from streams.native.texts import taken
 from streams.replay.drawn_events import columns

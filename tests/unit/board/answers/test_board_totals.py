@@ -13,8 +13,9 @@ import pytest
 from streams.board.answers.instants import parse_instant
 from streams.board.answers.totals import totals_document
 from streams.board.view.committed_view import CommittedView
+from streams.domain.built_in import DIMENSIONS
 from streams.domain.festivals import Rate
-from streams.domain.rollups import DIMENSIONS, OTHER
+from streams.domain.rollups import OTHER
 from streams.engine.judgement import Held, Judgement, OpenTransaction
 from streams.engine.memory import CellLedger
 from streams.engine.status import HeldReason
@@ -157,9 +158,9 @@ def test_the_document_has_exactly_the_keys_and_numbers_of_the_contract() -> None
     ledger.add(0, DAY, "parcels_by_second", (), START, shipped=3, cleared=1)
     ledger.add(1, DAY, "parcels_by_second", (), START + 9_000, cleared=1, delivered=2)
     for partition, days in enumerate(("61+", "12")):
-        ledger.add(partition, DAY, "parcels_by_transit", (days,), START, delivered=1)
-    ledger.add(0, DAY, "parcels_by_transit", ("5",), START, delivered=1)
-    ledger.add(0, DAY, "parcels_by_transit", ("__none__",), START, delivered=1)
+        ledger.add(partition, DAY, "parcels_by_transit_days", (days,), START, delivered=1)
+    ledger.add(0, DAY, "parcels_by_transit_days", ("5",), START, delivered=1)
+    ledger.add(0, DAY, "parcels_by_transit_days", ("__none__",), START, delivered=1)
     ledger.add(0, DAY, "recycling_by_second", (), START, boxes=6, scans=2, points=222)
     outcomes = {"counted": 2, "duplicate": 12, "rejected": 3, "late": 4, "expired": 5, "outside": 6}
     ledger.commit(0, {"orders": 30, "payments": 2}, {"orders": 1795354069153}, {}, {"orders": outcomes})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.domain.rollups import ROLLUPS
+from streams.domain.built_in import ROLLUPS
 
 PAGE = Path(__file__).parents[4] / "docs" / "counting.md"
 

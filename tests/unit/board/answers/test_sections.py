@@ -15,8 +15,8 @@ from streams.board.answers.sections import HOME, MAINS, MONEY, SECTIONS, Section
 from streams.board.answers.totals import rows_of, totals_document, totals_of
 from streams.board.answers.values import Home, Row, Totals
 from streams.board.view.committed_view import CommittedView
+from streams.domain.built_in import DIMENSIONS, ROLLUPS
 from streams.domain.facts import FACTS
-from streams.domain.rollups import DIMENSIONS, ROLLUPS
 from streams.engine.memory import CellLedger
 from streams.festivals import load_festivals
 from streams.web.exposition import FestivalCollector

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from streams.board.answers.totals import totals_document
 from streams.board.view.committed_view import CommittedView
 from streams.board.view.tables import UnreadablePageError, exact_cumulative, exact_sum, merge_pages
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import Declarations
 from streams.domain.pages import Page, PageKey, encode_page, fingerprint_key
-from streams.domain.rollups import OTHER, ROLLUPS
+from streams.domain.rollups import OTHER
 from streams.engine.ledger_view import FollowerDelta
 from streams.engine.memory import CellLedger
 from streams.festivals import load_festivals

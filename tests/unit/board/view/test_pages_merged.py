@@ -7,7 +7,7 @@ import pytest
 
 from streams.board.view.committed_view import CommittedView
 from streams.board.view.tables import merge_pages, slots_per_page
-from streams.domain.rollups import ROLLUPS
+from streams.domain.built_in import ROLLUPS
 from streams.engine.memory import CellLedger
 from streams.festivals import load_festivals
 

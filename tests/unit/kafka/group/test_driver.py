@@ -14,8 +14,8 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import Declarations, FingerprintError
-from streams.domain.rollups import ROLLUPS
 from streams.engine import bounds
 from streams.engine import signals as sig
 from streams.engine.batch import RecordBatch

@@ -10,8 +10,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import FingerprintError
-from streams.domain.rollups import ROLLUPS
 from streams.engine import bounds
 from streams.engine.batch import RecordBatch
 from streams.engine.checkpoint import UnreadableError

@@ -9,8 +9,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.structs import TopicPartition
 
+from streams.domain.built_in import ROLLUPS
 from streams.domain.declarations import FingerprintError
-from streams.domain.rollups import ROLLUPS
 from streams.engine import bounds
 from streams.engine.checkpoint import OutcomeUnknownError
 from streams.engine.clock import ManualClock

@@ -16,9 +16,9 @@ from bench.catch_up import RESTORED, catch_up, workers
 from bench.measures import Sampler, tell
 from bench.topics import Bench, open_bench, prepare, replay
 
-ORDERS = 3_000_000
+ORDERS = 1_000_000
 ROUNDS = 5
-IDLE_SECONDS = 20.0
+IDLE_SECONDS = 15.0
 SETTLED_SECONDS = 5.0
 """After the last partition is restored: by then both groups are joined."""
 ALONE, BESIDE = "streams.faust", "bench.idle_shop"

@@ -120,6 +120,12 @@ class Declared:
         return replace(rollup, measures=(*rollup.measures, *added))
 
 
+def amounts_of(fact: Fact) -> tuple[Amount, ...]:
+    """Return the amounts among the fields of a fact that are not built in."""
+    built_in = FACTS[fact.topic].fields
+    return tuple(Amount(fact.topic, f.name) for f in fact.fields if f.kind is Kind.MONEY and f not in built_in)
+
+
 def declared_amounts(rollups: Iterable[Rollup]) -> tuple[tuple[str, str], ...]:
     """Return fact and name of each amount that the rollups without a dimension add up beside the built-in measures."""
     built_in = {measure.name for _, measures, _ in COUNTED.values() for measure in measures}

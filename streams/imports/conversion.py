@@ -123,7 +123,7 @@ class Conversion:
             columns = columns.only(is_new)
         bad += [BadRow(made[i][0].number, made[i][0].line, *why) for i, why in refused.items()]
         records = [(key, value) for index, (_, key, value) in enumerate(made) if index not in refused]
-        sums = sums_of(self._fact.topic, columns, self._festivals, self._settle_ms)
+        sums = sums_of(self._fact, columns, self._festivals, self._settle_ms)
         assert len(records) + len(bad) + left_out.total() == len(rows), "every row is sent, bad or left out"
         return Part(rows[-1].number, records, sorted(bad), dict(left_out), sums)
 

@@ -8,11 +8,13 @@ import numpy as np
 
 from streams.board.answers.sections import SECTION, by_currency
 from streams.domain.built_in import ROLLUPS
+from streams.domain.declared import amounts_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from streams.domain.columns import Columns
+    from streams.domain.facts import Fact
     from streams.domain.festivals import Festival
     from streams.domain.rollups import Measure
     from streams.domain.texts import Bools
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 _TABLES = {topic: [r for r in ROLLUPS if r.fact == topic and r.dimension is None] for topic in ("orders", "payments")}
 
 
-def sums_of(topic: str, columns: Columns, festivals: Collection[Festival], settle_ms: int) -> dict[str, dict[str, Any]]:
-    """Return by festival what valid events add: counts, and by currency sums of minor units.
+def sums_of(fact: Fact, columns: Columns, festivals: Collection[Festival], settle_ms: int) -> dict[str, dict[str, Any]]:
+    """Return by festival what valid events add: counts, and by currency sums of minor units, of declared amounts too.
 
     Events of later than `settle_ms` after a festival's end add nothing to it: to the counter they are expired.
     """
@@ -32,19 +34,21 @@ def sums_of(topic: str, columns: Columns, festivals: Collection[Festival], settl
         is_in = (times >= festival.start_ms) & (times < festival.end_ms)
         is_in &= numbers["ts"] <= festival.end_ms + settle_ms
         if is_in.any():
-            found[festival.id] = _added(topic, columns.only(is_in))
+            found[festival.id] = _added(fact, columns.only(is_in))
     return found
 
 
-def _added(topic: str, columns: Columns) -> dict[str, Any]:
+def _added(fact: Fact, columns: Columns) -> dict[str, Any]:
     sums = {
         measure.name: _by_currency(columns, measure, rollup.currency)
-        for rollup in _TABLES[topic]
+        for rollup in _TABLES[fact.topic]
         for measure in rollup.measures
     }
-    section = SECTION[topic]
+    own = amounts_of(fact)
+    sums |= {amount.field: _by_currency(columns, amount.measure, "currency") for amount in own}
+    section = SECTION[fact.topic]
     counts = {name: sum(sums[name].values()) for name in section.lines}
-    money = by_currency(sums, section.money)
+    money = by_currency(sums, {**section.money, **{amount.name: ((1, amount.field),) for amount in own}})
     if section.part is None:
         return {**counts, "money": money}
     return {section.name: counts, "money": money, "payer": by_currency(sums, SECTION["payer"].money)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,14 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
-from streams.bridge.cluster import KafkaCluster
+from streams.bridge.cluster import KafkaCluster, read_progress
 from streams.bridge.map import parse_map
 from streams.bridge.processor import GENERATION
 from streams.bridge.progress import BridgeCursor
 from streams.bridge.store import BridgeStore, translating
 from streams.engine.clock import BrokerClock, SystemClock
+from tests.integration.bridge_processes import BridgeProcess, lag_records
+from tests.integration.worker_processes import ended, eventually, eventually_async
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -93,5 +96,42 @@ async def test_a_partition_begins_where_the_map_says_and_one_added_later_at_its_
         assert cursor.positions == {topic: 6}
         assert [(gap.start, gap.end) for gap in cursor.gaps] == [(0, 6)]
         assert (await restored(settings, topic, "earliest", 0)).gaps == cursor.gaps, "the gap is written down"
+    finally:
+        await admin.close()
+
+
+async def test_a_bridge_stands_at_a_loss_and_goes_on_with_leave_of_the_command_line(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Without leave: exit 3, as all its partitions are held. With `--accept-loss` the gap is written down."""
+    topic, settings = f"{settings.prefix}lost", dataclasses.replace(settings, data_dir=tmp_path)
+    file = tmp_path / "lost.toml"
+    file.write_text(MAP.format(name="lost", topic=topic, start="earliest"), "utf-8")
+
+    async def is_translated() -> bool:
+        return await lag_records(settings, [topic], "lost") == 0
+
+    bridge = BridgeProcess(settings, "one")
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    await admin.start()
+    try:
+        with ended(bridge):
+            config = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}  # its records are a year old
+            await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=config)])
+            await send(settings, topic, 0, 3)
+            bridge.start("--map", str(file))
+            await eventually_async("all is translated", is_translated)
+            assert bridge.stop() == 0
+            await send(settings, topic, 0, 3)
+            await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=5)})
+            bridge.start("--map", str(file))
+            await eventually("it ends", bridge.has_ended)
+            assert bridge.process.returncode == 3
+            assert "--accept-loss" in bridge.log()
+            bridge.start("--map", str(file), "--accept-loss")
+            await eventually_async("what is left is translated", is_translated)
+            assert bridge.stop() == 0
+        (cursor,) = (await read_progress(settings, "lost")).cursors.values()
+        assert [(gap.start, gap.end) for gap in cursor.gaps] == [(3, 5)]
     finally:
         await admin.close()

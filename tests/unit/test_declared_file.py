@@ -129,6 +129,12 @@ def test_all_that_is_wrong_is_told_at_once_by_line() -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["label", "rank"])
+def test_a_flag_is_true_or_false(key: str) -> None:
+    with pytest.raises(UsageError, match=f"`dimension\\[0\\].{key}`: 'yes' is neither true nor false"):
+        parse_declared(table("dimension", fact="orders", field="channel", **{key: "yes"}), "own.toml")
+
+
 def table(kind: str, **keys: str) -> str:
     """Return one table of a file."""
     return "\n".join([f"[[{kind}]]", *(f'{name} = "{value}"' for name, value in keys.items()), ""])

@@ -12,7 +12,8 @@ from streams.audit.procedure import plan_of
 from streams.audit.verdict import verdicts_of
 from streams.audit.written import cell_columns, read_written
 from streams.domain.declarations import Declarations
-from streams.domain.declared import Amount, Declared, Dimension
+from streams.domain.declared import Amount, Declared
+from streams.domain.dimensions import Dimension
 from streams.domain.pages import fingerprint_key
 from streams.errors import UnreachableError
 from streams.festivals import load_festivals

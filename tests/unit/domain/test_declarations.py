@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from streams.domain.declarations import Declarations, FingerprintError
-from streams.domain.declared import Amount, Declared, Dimension
+from streams.domain.declared import Amount, Declared
+from streams.domain.dimensions import Dimension
 from streams.domain.facts import FACTS
 from streams.domain.festivals import Rate
 from streams.domain.rollups import NONE

@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from streams.domain.declarations import FingerprintError
-from streams.domain.declared import Amount, Declared, Dimension
+from streams.domain.declared import Amount, Declared
+from streams.domain.dimensions import Dimension
 from streams.domain.pages import PageKey, decode_page
 from streams.domain.rejections import Reason
 from streams.engine.batch import RecordBatch

@@ -90,4 +90,5 @@ def test_an_import_takes_declared_columns_and_judges_them(folder: Path, capsys: 
     document = told(capsys, 1, "import", folder / "orders.csv", "--check", "--declarations", folder / "own.toml")
     (file,) = document["files"]
     assert "channel" in json.dumps(file)
+    assert file["festivals"]["singles-day-2019"]["money"]["EUR"]["shipping"] == 490
     assert run(["import", str(folder / "orders.csv"), "--check"]) == 0, "an unknown column is passed over"

@@ -10,7 +10,8 @@ import pytest
 from streams.board.answers.totals import totals_of
 from streams.board.view.committed_view import CommittedView, Snapshot
 from streams.domain.declarations import Declarations
-from streams.domain.declared import Amount, Declared, Dimension
+from streams.domain.declared import Amount, Declared
+from streams.domain.dimensions import Dimension
 from streams.domain.pages import fingerprint_key
 from streams.engine.judgement import Judgement
 from streams.engine.memory import CellLedger

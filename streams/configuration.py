@@ -7,45 +7,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
 
 from streams import setting_values as values
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T_co = TypeVar("T_co", covariant=True)
+from streams.security_configuration import REGISTRY, SECURITY
+from streams.setting_values import Setting
 
 DAY_MS = 24 * 60 * 60 * 1000
 ANY_HOST = "*"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T_co]):
-    """One setting."""
-
-    name: str
-    parse: Callable[[str], T_co]
-    """Raises `ValueError` or `OSError`, with what is wrong."""
-    default: T_co
-    meaning: str
-    """Sentences, for the page and for `--help`."""
-    flag: str | None = None
-    metavar: str | None = None
-    unset: str = ""
-    """What holds where it is not given, in words; "" where the default says it."""
-
-    @property
-    def variable(self) -> str:
-        """Return the environment variable."""
-        return f"FESTIVAL_{self.name.upper()}"
-
-    @property
-    def shown_default(self) -> str:
-        """Return what holds where it is not given."""
-        return self.unset or str(self.default)
 
 
 BROKER: Setting[str | None] = Setting(
@@ -216,78 +185,6 @@ LOG_FORMAT = Setting(
     flag="--log-format",
     metavar="FORMAT",
 )
-SECURITY_PROTOCOL = Setting(
-    "security_protocol",
-    values.choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
-    "PLAINTEXT",
-    "How to speak to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
-)
-SECURITY_MECHANISM: Setting[str | None] = Setting(
-    "security_mechanism",
-    values.choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
-    None,
-    "With SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.",
-    unset="none",
-)
-SECURITY_USER: Setting[str | None] = Setting("security_user", str, None, "With SASL: who we are.", unset="none")
-SECURITY_PASSWORD: Setting[str | None] = Setting(
-    "security_password", str, None, "With SASL; never shown or logged.", unset="none"
-)
-SECURITY_PASSWORD_FILE: Setting[str | None] = Setting(
-    "security_password_file",
-    values.first_line,
-    None,
-    "Instead: a file whose first line is the password, as mounted secrets are.",
-    unset="none",
-)
-SECURITY_CA_FILE: Setting[Path | None] = Setting(
-    "security_ca_file", values.file, None, "With TLS: the certificates to trust, PEM.", unset="the system's"
-)
-REGISTRY_URL: Setting[tuple[str, ...]] = Setting(
-    "registry_url",
-    values.urls,
-    (),
-    "Addresses of the schema registry, separated by commas and tried in turn; they stand above those of a map.",
-    unset="those of the map",
-)
-REGISTRY_USER: Setting[str | None] = Setting("registry_user", str, None, "The registry's user.", unset="none")
-REGISTRY_PASSWORD: Setting[str | None] = Setting(
-    "registry_password", str, None, "That user's password; never shown or logged.", unset="none"
-)
-REGISTRY_PASSWORD_FILE: Setting[str | None] = Setting(
-    "registry_password_file",
-    values.first_line,
-    None,
-    "Instead: a file whose first line is the password.",
-    unset="none",
-)
-REGISTRY_TOKEN: Setting[str | None] = Setting(
-    "registry_token", str, None, "In place of user and password: a bearer token.", unset="none"
-)
-REGISTRY_TOKEN_FILE: Setting[str | None] = Setting(
-    "registry_token_file",
-    values.first_line,
-    None,
-    "Instead: a file whose first line is the token.",
-    unset="none",
-)
-REGISTRY_CA_FILE: Setting[Path | None] = Setting(
-    "registry_ca_file",
-    values.file,
-    None,
-    "The certificates to trust of the registry, PEM.",
-    unset="the system's",
-)
-REGISTRY_CERT_FILE: Setting[Path | None] = Setting(
-    "registry_cert_file", values.file, None, "A client certificate for the registry, PEM.", unset="none"
-)
-REGISTRY_KEY_FILE: Setting[Path | None] = Setting(
-    "registry_key_file",
-    values.file,
-    None,
-    "The key of that certificate, PEM.",
-    unset="in the certificate's file",
-)
 HASH_KEY_FILE: Setting[Path | None] = Setting(
     "hash_key_file",
     values.file,
@@ -332,21 +229,8 @@ SETTINGS: tuple[Setting[object], ...] = (
     LOG_LEVEL,
     LOG_FORMAT,
     CHROMIUM,
-    SECURITY_PROTOCOL,
-    SECURITY_MECHANISM,
-    SECURITY_USER,
-    SECURITY_PASSWORD,
-    SECURITY_PASSWORD_FILE,
-    SECURITY_CA_FILE,
-    REGISTRY_URL,
-    REGISTRY_USER,
-    REGISTRY_PASSWORD,
-    REGISTRY_PASSWORD_FILE,
-    REGISTRY_TOKEN,
-    REGISTRY_TOKEN_FILE,
-    REGISTRY_CA_FILE,
-    REGISTRY_CERT_FILE,
-    REGISTRY_KEY_FILE,
+    *SECURITY,
+    *REGISTRY,
     HASH_KEY_FILE,
 )
 

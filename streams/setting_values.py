@@ -1,16 +1,21 @@
-"""How the text of a setting becomes its value; each function raises `ValueError` or `OSError` with what is wrong.
+"""What a setting is, and how its text becomes its value: each function raises `ValueError` or `OSError`.
 
-The settings themselves stand in `streams.configuration`.
+The settings themselves stand in `streams.configuration` and `streams.security_configuration`.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from streams.renewed import first_line as line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T_co = TypeVar("T_co", covariant=True)
 
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]*")
 _HOST_NAME = re.compile(r"(\*|[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?")
@@ -22,6 +27,32 @@ _FRAME_SOURCE = re.compile(
 )
 _URL = re.compile(r"https?://[^\s/@]+(/[^\s@]*)?")
 _PREFIX_LENGTH = 200  # Kafka's names end at 249 characters, and ours follow the prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T_co]):
+    """One setting."""
+
+    name: str
+    parse: Callable[[str], T_co]
+    """Raises `ValueError` or `OSError`, with what is wrong."""
+    default: T_co
+    meaning: str
+    """Sentences, for the page and for `--help`."""
+    flag: str | None = None
+    metavar: str | None = None
+    unset: str = ""
+    """What holds where it is not given, in words; "" where the default says it."""
+
+    @property
+    def variable(self) -> str:
+        """Return the environment variable."""
+        return f"FESTIVAL_{self.name.upper()}"
+
+    @property
+    def shown_default(self) -> str:
+        """Return what holds where it is not given."""
+        return self.unset or str(self.default)
 
 
 def broker(text: str) -> str:
@@ -68,10 +99,16 @@ def file(text: str) -> Path:
 
 def first_line(text: str) -> str:
     """Return the first line of a file."""
-    line = Path(text).read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
-    if not line:
-        raise ValueError(f"{text} begins with an empty line, the secret should stand there")
-    return line
+    return line_of(Path(text))
+
+
+def pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Return names with values, as `name=value` with commas between them."""
+    found = [pair.partition("=") for pair in text.split(",")]
+    for name, equals, value in found:
+        if not equals or not re.fullmatch(r"[A-Za-z]+", name.strip()) or not value.isprintable():
+            raise ValueError(f"{text!r}: write name=value,name=value, names of letters")
+    return tuple((name.strip(), value.strip()) for name, _, value in found)
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -124,6 +161,14 @@ def yes_or_no(text: str) -> bool:
     if text.lower() not in {"yes", "no"}:
         raise ValueError(f"{text!r} is neither yes nor no")
     return text.lower() == "yes"
+
+
+def url(text: str) -> str:
+    """Return one address."""
+    if not _URL.fullmatch(text):
+        told = "that" if "@" in text else repr(text)  # a secret is not said again
+        raise ValueError(f"{told} is no address such as https://login.example.com/token, without user and password")
+    return text
 
 
 def urls(text: str) -> tuple[str, ...]:

@@ -7,30 +7,23 @@ reported at once, in one `UsageError`. Read by the composition root and the comm
 from __future__ import annotations
 
 import os
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streams import configuration
+from streams import security_configuration as access_to
 from streams.errors import UsageError
+from streams.renewed import ClientTls
+from streams.security import Security, check_files, read_security, secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from streams.configuration import Setting
+    from streams.renewed import Secret
+    from streams.setting_values import Setting
 
 T = TypeVar("T")
-
-
-class Secret(str):
-    """Text that shows itself to nobody who asks with `repr`, as tracebacks and logged dictionaries do."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        """Return a placeholder."""
-        return "'***'"
 
 
 RETENTION_SLACK_MS = 3_600_000
@@ -38,49 +31,21 @@ RETENTION_SLACK_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Security:
-    """How to speak to the broker."""
-
-    protocol: str = configuration.SECURITY_PROTOCOL.default
-    mechanism: str | None = configuration.SECURITY_MECHANISM.default
-    username: str | None = configuration.SECURITY_USER.default
-    password: Secret | None = field(default=None, repr=False)
-    ca_file: Path | None = configuration.SECURITY_CA_FILE.default
-
-    @property
-    def has_sasl(self) -> bool:
-        """Whether the broker asks who we are."""
-        return self.protocol.startswith("SASL_")
-
-    @property
-    def has_tls(self) -> bool:
-        """Whether the connection is encrypted."""
-        return self.protocol.endswith("SSL")
-
-    def client_options(self) -> dict[str, Any]:
-        """Return the keyword arguments every aiokafka client takes; reads the CA file."""
-        options: dict[str, Any] = {"security_protocol": self.protocol}
-        if self.has_tls:
-            options["ssl_context"] = ssl.create_default_context(cafile=self.ca_file)
-        if self.has_sasl:
-            options["sasl_mechanism"] = self.mechanism
-            options["sasl_plain_username"] = self.username
-            options["sasl_plain_password"] = self.password
-        return options
-
-
-@dataclass(frozen=True, slots=True)
 class RegistryAccess:
     """Where the schema registry is, and who asks it."""
 
-    urls: tuple[str, ...] = configuration.REGISTRY_URL.default
+    urls: tuple[str, ...] = access_to.REGISTRY_URL.default
     """Empty: those of the map."""
-    user: str | None = configuration.REGISTRY_USER.default
+    user: str | None = access_to.REGISTRY_USER.default
     password: Secret | None = field(default=None, repr=False)
     token: Secret | None = field(default=None, repr=False)
-    ca_file: Path | None = configuration.REGISTRY_CA_FILE.default
-    cert_file: Path | None = configuration.REGISTRY_CERT_FILE.default
-    key_file: Path | None = configuration.REGISTRY_KEY_FILE.default
+    ca_file: Path | None = access_to.REGISTRY_CA_FILE.default
+    cert_file: Path | None = access_to.REGISTRY_CERT_FILE.default
+    key_file: Path | None = access_to.REGISTRY_KEY_FILE.default
+
+    def tls(self) -> ClientTls:
+        """Return whom we trust and what we show."""
+        return ClientTls(self.ca_file, self.cert_file, self.key_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +57,7 @@ class Settings:
     festivals_dir: Path | None = configuration.FESTIVALS_DIR.default
     declarations: Path | None = configuration.DECLARATIONS.default
     data_dir: Path = Path("data")
-    security: Security = Security()
+    security: Security = field(default_factory=Security)
     web_host: str = configuration.WEB_HOST.default
     web_port: int = configuration.WEB_PORT.default
     is_web_port_explicit: bool = False
@@ -156,7 +121,7 @@ def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[st
         festivals_dir=reader.read(configuration.FESTIVALS_DIR),
         declarations=reader.read(configuration.DECLARATIONS),
         data_dir=reader.read(configuration.DATA_DIR) or default_data_dir(Path(__file__).parent, reader.environ),
-        security=_security(reader),
+        security=read_security(reader),
         web_host=reader.read(configuration.WEB_HOST),
         web_port=reader.read(configuration.WEB_PORT),
         is_web_port_explicit=reader.text(configuration.WEB_PORT) is not None,
@@ -210,59 +175,27 @@ class _Reader:
             return setting.default
 
 
-def _security(reader: _Reader) -> Security:
-    """Return the security settings; they come from the environment only, as everybody can list a process's flags."""
-    security = Security(
-        protocol=reader.read(configuration.SECURITY_PROTOCOL),
-        mechanism=reader.read(configuration.SECURITY_MECHANISM),
-        username=reader.read(configuration.SECURITY_USER),
-        password=_secret(reader, configuration.SECURITY_PASSWORD, configuration.SECURITY_PASSWORD_FILE),
-        ca_file=reader.read(configuration.SECURITY_CA_FILE),
-    )
-    password, in_file = configuration.SECURITY_PASSWORD.variable, configuration.SECURITY_PASSWORD_FILE.variable
-    credentials = {
-        configuration.SECURITY_MECHANISM.variable: security.mechanism,
-        configuration.SECURITY_USER.variable: security.username,
-        f"{password} or {in_file}": security.password,
-    }
-    if reader.problems:
-        return security
-    protocol = configuration.SECURITY_PROTOCOL.variable
-    if security.has_sasl:
-        reader.problems += [f"{name}: {security.protocol} needs it" for name, value in credentials.items() if not value]
-    elif any(credentials.values()):
-        reader.problems.append(f"{protocol}: a user or password is only sent with SASL_PLAINTEXT or SASL_SSL")
-    if security.ca_file and not security.has_tls:
-        reader.problems.append(
-            f"{configuration.SECURITY_CA_FILE.variable}: a CA file is only used with SSL or SASL_SSL"
-        )
-    return security
-
-
 def _registry(reader: _Reader) -> RegistryAccess:
     """Return who asks the registry; secrets come from the environment only."""
     access = RegistryAccess(
-        urls=reader.read(configuration.REGISTRY_URL),
-        user=reader.read(configuration.REGISTRY_USER),
-        password=_secret(reader, configuration.REGISTRY_PASSWORD, configuration.REGISTRY_PASSWORD_FILE),
-        token=_secret(reader, configuration.REGISTRY_TOKEN, configuration.REGISTRY_TOKEN_FILE),
-        ca_file=reader.read(configuration.REGISTRY_CA_FILE),
-        cert_file=reader.read(configuration.REGISTRY_CERT_FILE),
-        key_file=reader.read(configuration.REGISTRY_KEY_FILE),
+        urls=reader.read(access_to.REGISTRY_URL),
+        user=reader.read(access_to.REGISTRY_USER),
+        password=secret_of(reader, access_to.REGISTRY_PASSWORD, access_to.REGISTRY_PASSWORD_FILE),
+        token=secret_of(reader, access_to.REGISTRY_TOKEN, access_to.REGISTRY_TOKEN_FILE),
+        ca_file=reader.read(access_to.REGISTRY_CA_FILE),
+        cert_file=reader.read(access_to.REGISTRY_CERT_FILE),
+        key_file=reader.read(access_to.REGISTRY_KEY_FILE),
     )
-    user, token = configuration.REGISTRY_USER.variable, configuration.REGISTRY_TOKEN.variable
+    user, token = access_to.REGISTRY_USER.variable, access_to.REGISTRY_TOKEN.variable
     if (access.user is None) is not (access.password is None):
         reader.problems.append(f"{user}: user and password go together, set both or none")
     if access.user is not None and access.token is not None:
         reader.problems.append(f"{token}: given besides {user}, set one of them")
     if access.key_file is not None and access.cert_file is None:
-        key, certificate = configuration.REGISTRY_KEY_FILE.variable, configuration.REGISTRY_CERT_FILE.variable
+        key, certificate = (
+            access_to.REGISTRY_KEY_FILE.variable,
+            access_to.REGISTRY_CERT_FILE.variable,
+        )
         reader.problems.append(f"{key}: a key is only used with a certificate, set {certificate}")
+    check_files(reader, access.tls(), access_to.REGISTRY_CA_FILE, access_to.REGISTRY_CERT_FILE)
     return access
-
-
-def _secret(reader: _Reader, plain: Setting[str | None], in_file: Setting[str | None]) -> Secret | None:
-    if reader.text(plain) and reader.text(in_file):
-        reader.problems.append(f"{plain.variable}: given besides {in_file.variable}, set one of them")
-    found = reader.read(in_file) or reader.read(plain)
-    return Secret(found) if found else None

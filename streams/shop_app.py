@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from streams.app import WorkerParts
-    from streams.settings import Security, Settings
+    from streams.security import Security
+    from streams.settings import Settings
 
 log = logging.getLogger("festival.shop")
 
@@ -120,6 +121,8 @@ def _credentials(security: Security) -> Any:  # noqa: ANN401 - untyped Faust
     """Return how Faust's own clients log in; None: they need not."""
     options = security.client_options()
     context = options.get("ssl_context")
+    if security.has_token:
+        return faust.auth.OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
     if security.has_sasl:
         return faust.SASLCredentials(
             username=options["sasl_plain_username"],

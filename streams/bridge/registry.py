@@ -10,7 +10,6 @@ import asyncio
 import base64
 import json
 import logging
-import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -188,7 +187,7 @@ class Registry:
         for url in list(self._urls):
             self.requests += 1
             try:
-                async with self._session.get(url + path) as response:
+                async with self._session.get(url + path, headers=self._headers()) as response:
                     body = await response.read()
                     if response.status == 200:  # noqa: PLR2004 - HTTP
                         return json.loads(body)
@@ -207,21 +206,21 @@ class Registry:
         raise _refusal(problems, reasons)
 
     def _connect(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._access.tls().renewed()),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+        )
+
+    def _headers(self) -> dict[str, str]:
+        """Return what a question begins with; secrets in files are those of now."""
         access = self._access
         headers = {"Accept": _ACCEPT}
         if access.token is not None:
-            headers["Authorization"] = f"Bearer {access.token}"
+            headers["Authorization"] = f"Bearer {access.token.current()}"
         elif access.user is not None:
-            told = f"{access.user}:{access.password or ''}".encode()
+            told = f"{access.user}:{access.password.current() if access.password else ''}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(told).decode()}"
-        context = ssl.create_default_context(cafile=access.ca_file)
-        if access.cert_file is not None:
-            context.load_cert_chain(access.cert_file, access.key_file)
-        return aiohttp.ClientSession(
-            headers=headers,
-            connector=aiohttp.TCPConnector(ssl=context),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-        )
+        return headers
 
 
 def _is_unknown(found: AvroDecoder | NoDecoder) -> bool:

@@ -22,7 +22,7 @@ from streams.errors import FestivalError, UnreachableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streams.configuration import Setting
+    from streams.setting_values import Setting
 
 COMMANDS = {
     "demo": "Start Apache Kafka and workers, replay the 2019 festival in some seconds, audit and print the totals.",

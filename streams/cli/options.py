@@ -19,7 +19,7 @@ from streams.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streams.configuration import Setting
+    from streams.setting_values import Setting
 
     F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from streams.errors import UsageError
+from streams.renewed import why_unusable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -79,12 +80,12 @@ class Tls:
         try:
             context.load_cert_chain(self.cert_file, self.key_file, password=_no_password)
         except (OSError, ValueError) as error:
-            raise ValueError(f"cert_file {self.cert_file}, key_file {self.key_file}: {_why(error)}") from error
+            raise ValueError(f"cert_file {self.cert_file}, key_file {self.key_file}: {why_unusable(error)}") from error
         if self.client_ca_file is not None:
             try:
                 context.load_verify_locations(self.client_ca_file)
             except (OSError, ValueError) as error:
-                raise ValueError(f"client_ca_file {self.client_ca_file}: {_why(error)}") from error
+                raise ValueError(f"client_ca_file {self.client_ca_file}: {why_unusable(error)}") from error
         context.verify_mode = _VERIFYING[self.client_auth]
         return context
 
@@ -229,11 +230,3 @@ def _digest(_: str, told: object) -> bytes:
 
 def _no_password() -> str:
     raise ValueError("the key is encrypted: give one that is not, readable to this process alone")
-
-
-def _why(error: Exception) -> str:
-    """Return what is wrong with a file of certificates or keys."""
-    if isinstance(error, ssl.SSLError):
-        known = {"KEY_VALUES_MISMATCH": "the key is not that of the certificate"}
-        return known.get(error.reason or "", "that is not PEM that can be used")
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

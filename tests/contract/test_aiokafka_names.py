@@ -8,6 +8,7 @@ from importlib.metadata import version
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import OAuthAuthenticator, create_conn
 from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
@@ -127,3 +128,9 @@ def test_partitions_of_both_libraries_are_equal_pairs() -> None:
     released: set[tuple[str, int]] = {TopicPartition("orders", 3)}
     released.discard(TP("orders", 3))
     assert not released
+
+
+def test_a_connection_is_made_with_the_options_that_are_renewed_here() -> None:
+    options = inspect.signature(create_conn).parameters
+    assert {"host", "port", "security_protocol", "sasl_plain_password", "ssl_context"} <= options.keys()
+    assert "await self._sasl_oauth_token_provider.token()" in _source(OAuthAuthenticator)

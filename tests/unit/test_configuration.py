@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
 
 from streams import configuration
 from streams.cli import main
-from streams.configuration import SETTINGS, Setting
+from streams.configuration import SETTINGS
 from streams.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from streams.setting_values import Setting
 
 ROOT = Path(__file__).parents[2]
 OF_TESTS = {"FESTIVAL_CI", "FESTIVAL_TEST_BROKER", "FESTIVAL_TEST_SEED", "FESTIVAL_CRASH_AT"} | {

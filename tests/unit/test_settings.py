@@ -10,7 +10,9 @@ import pytest
 
 from streams.configuration import DAY_MS
 from streams.errors import UsageError
-from streams.settings import Secret, Security, Settings, default_data_dir, load_settings
+from streams.renewed import Secret
+from streams.security import Security
+from streams.settings import Settings, default_data_dir, load_settings
 
 SASL = {
     "FESTIVAL_SECURITY_PROTOCOL": "SASL_SSL",
@@ -18,6 +20,10 @@ SASL = {
     "FESTIVAL_SECURITY_USER": "festival",
     "FESTIVAL_SECURITY_PASSWORD": "hunter2",
 }
+SSL = {"FESTIVAL_SECURITY_PROTOCOL": "SSL"}
+OAUTH = {"FESTIVAL_SECURITY_PROTOCOL": "SASL_SSL", "FESTIVAL_SECURITY_MECHANISM": "OAUTHBEARER"}
+URL = {"FESTIVAL_SECURITY_TOKEN_URL": "https://login.example.com/token"}
+FILE = {"FESTIVAL_SECURITY_TOKEN_FILE": __file__}
 
 
 def test_nothing_given_is_the_contracts_defaults() -> None:
@@ -132,6 +138,25 @@ def test_a_password_may_lie_in_a_file_and_its_line_end_is_not_part_of_it(tmp_pat
         ({"FESTIVAL_SECURITY_USER": "me"}, "only sent with SASL_PLAINTEXT or SASL_SSL"),
         ({"FESTIVAL_SECURITY_CA_FILE": __file__}, "only used with SSL"),
         ({"FESTIVAL_SECURITY_CA_FILE": "/does/not/exist"}, "FESTIVAL_SECURITY_CA_FILE: .*No such file"),
+        (SSL | {"FESTIVAL_SECURITY_CA_FILE": __file__}, "FESTIVAL_SECURITY_CA_FILE: .*not PEM"),
+        (SSL | {"FESTIVAL_SECURITY_CERT_FILE": __file__}, "FESTIVAL_SECURITY_CERT_FILE: .*not PEM"),
+        (SSL | {"FESTIVAL_SECURITY_KEY_FILE": __file__}, "FESTIVAL_SECURITY_KEY_FILE: is only used with a certificate"),
+        ({"FESTIVAL_SECURITY_CERT_FILE": __file__}, "FESTIVAL_SECURITY_CERT_FILE: is only used with SSL"),
+        ({"FESTIVAL_REGISTRY_CA_FILE": __file__}, "FESTIVAL_REGISTRY_CA_FILE: .*not PEM"),
+        (OAUTH, "OAUTHBEARER needs exactly one of FESTIVAL_SECURITY_TOKEN_URL"),
+        (OAUTH | URL | {"FESTIVAL_SECURITY_TOKEN_FILE": __file__}, "exactly one of"),
+        (OAUTH | URL, "FESTIVAL_SECURITY_TOKEN_CLIENT_ID: FESTIVAL_SECURITY_TOKEN_URL needs it"),
+        (
+            OAUTH | URL,
+            "FESTIVAL_SECURITY_TOKEN_CLIENT_SECRET or .*_FILE: .* needs it",
+        ),
+        (OAUTH | URL | {"FESTIVAL_SECURITY_TOKEN_CA_FILE": __file__}, "FESTIVAL_SECURITY_TOKEN_CA_FILE: .*not PEM"),
+        (OAUTH | URL | {"FESTIVAL_SECURITY_USER": "me"}, "FESTIVAL_SECURITY_USER: OAUTHBEARER takes no user"),
+        (OAUTH | {"FESTIVAL_SECURITY_TOKEN_PROVIDER": "none"}, "'none' is no entry point of festival.token_providers"),
+        (OAUTH | FILE | {"FESTIVAL_SECURITY_TOKEN_SCOPE": "x"}, "TOKEN_SCOPE: goes with FESTIVAL_SECURITY_TOKEN_URL"),
+        (SASL | FILE, "settings of tokens go with OAUTHBEARER"),
+        (OAUTH | FILE | {"FESTIVAL_SECURITY_TOKEN_EXTENSIONS": "a"}, "TOKEN_EXTENSIONS: 'a': write name=value"),
+        (OAUTH | {"FESTIVAL_SECURITY_TOKEN_URL": "login"}, "FESTIVAL_SECURITY_TOKEN_URL: 'login' is no address"),
     ],
 )
 def test_security_settings_that_do_not_fit_together_are_refused(environ: dict[str, str], problem: str) -> None:

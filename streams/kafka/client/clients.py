@@ -25,6 +25,7 @@ from aiokafka.errors import (
 from streams.engine.checkpoint import FencedError
 from streams.errors import UnreachableError
 from streams.kafka.client.internals import install
+from streams.kafka.client.refusals import RefusedError, told_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ class Outage:
         now = asyncio.get_running_loop().time()
         if now >= self._quiet_until:
             self._quiet_until = now + TELL_SECONDS
-            log.warning("waiting for the broker", extra={"for": what, "error": repr(error)})
+            log.warning("waiting for the broker", extra={"for": what, "error": told_of(error)})
 
 
 outage = Outage()
@@ -170,6 +171,8 @@ async def await_broker(settings: Settings) -> None:
 
 def cannot_reach(settings: Settings, error: BaseException) -> BrokerAwayError:
     """Return a failed connection as the operator is told of it."""
+    if isinstance(error.__cause__, RefusedError):
+        return BrokerAwayError(f"Kafka at {settings.bootstrap_servers}: {error.__cause__}")
     # aiokafka's own text for it lists the addresses as tuples, and says no more than this; a timeout has no text.
     why = "" if "Unable to bootstrap" in str(error) or not str(error) else f" ({error})"
     return BrokerAwayError(

@@ -5,6 +5,7 @@ The private names stand in the contract test tests/contract/test_aiokafka_names.
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +16,12 @@ import aiokafka.client
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import create_conn
 from aiokafka.consumer import fetcher
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.record.memory_records import _MemoryRecordsPy
+
+from streams.kafka.client.refusals import named, unheard
+from streams.renewed import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,6 +58,8 @@ class _FirstConnections:
     def __init__(self) -> None:
         self.is_asking = True
         self.opened: list[AIOKafkaConnection] = []
+        self.problem: BaseException | None = None
+        """Why the last one could not be opened: the client itself only logs it."""
 
 
 _first_connections: ContextVar[_FirstConnections | None] = ContextVar("first_connections", default=None)
@@ -60,8 +67,16 @@ _closed_clients: Final[WeakSet[AIOKafkaClient]] = WeakSet()
 
 
 async def _create_conn(*args: Any, **options: Any) -> AIOKafkaConnection:  # noqa: ANN401 - aiokafka's options
-    connection: AIOKafkaConnection = await create_conn(*args, **options)
     first = _first_connections.get()
+    password = options.get("sasl_plain_password")
+    if isinstance(password, Secret):
+        options["sasl_plain_password"] = await asyncio.to_thread(password.current)
+    try:
+        connection: AIOKafkaConnection = await create_conn(*args, **options)
+    except (OSError, KafkaError) as error:
+        if first is not None:
+            first.problem = await named(error, options["security_protocol"], *args)
+        raise
     if first is not None and first.is_asking:
         first.opened.append(connection)
     return connection
@@ -75,9 +90,11 @@ def _closing_on_failure(bootstrap: Callable[[AIOKafkaClient], Awaitable[None]]) 
         token = _first_connections.set(first)
         try:
             await bootstrap(client)
-        except BaseException:
+        except BaseException as error:
             for connection in first.opened:
                 connection.close()
+            if isinstance(error, KafkaConnectionError):
+                raise error from first.problem or unheard(first.opened)
             raise
         finally:
             first.is_asking = False  # the tasks that were begun meanwhile have the same context

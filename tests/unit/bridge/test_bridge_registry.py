@@ -15,10 +15,12 @@ from streams.bridge.decoding.avro import AvroDecoder
 from streams.bridge.outcomes import WaitReason
 from streams.bridge.registry import Registry, RegistryError
 from streams.bridge.schemas import Fault, NoDecoder
-from streams.settings import RegistryAccess, Secret
+from streams.renewed import Secret
+from streams.settings import RegistryAccess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 STORE = {"type": "record", "name": "shop.Store", "fields": [{"name": "code", "type": "string"}]}
 ORDER = {"type": "record", "name": "Order", "fields": [{"name": "store", "type": "shop.Store"}]}
@@ -149,6 +151,19 @@ async def test_who_asks_is_told(fake: FakeRegistry, url: str) -> None:
     assert fake.authorization == "Basic c2hvcDp4"
     await look_up(Registry([url], RegistryAccess(token=Secret("t"))), "7")
     assert fake.authorization == "Bearer t"
+
+
+async def test_a_secret_that_changes_in_its_file_is_told_from_then_on(
+    fake: FakeRegistry, url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("old")
+    registry = Registry([url], RegistryAccess(token=Secret("old", file)))
+    await registry.look_up("7")
+    assert fake.authorization == "Bearer old"
+    file.write_text("new")
+    await look_up(registry, "8")
+    assert fake.authorization == "Bearer new"
 
 
 @pytest.mark.parametrize(

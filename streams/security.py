@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from streams import security_configuration as declared
 from streams.renewed import ClientTls, Secret
+from streams.token_source import PROVIDERS, TokenSource
 
 if TYPE_CHECKING:
     from streams.setting_values import Setting
 
 T = TypeVar("T")
 OAUTHBEARER = "OAUTHBEARER"
-PROVIDERS = "festival.token_providers"
-"""The group of entry points; each is a callable without arguments that returns the token and when it expires, in ms."""
 
 
 class Reader(Protocol):
@@ -32,20 +31,6 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenSource:
-    """Where tokens come from: exactly one of address, file and provider."""
-
-    url: str | None = None
-    client_id: str | None = None
-    client_secret: Secret | None = field(default=None, repr=False)
-    scope: str | None = None
-    ca_file: Path | None = None
-    file: Secret | None = field(default=None, repr=False)
-    provider: str | None = None
-    extensions: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Security:
     """How to speak to the broker."""
 
@@ -57,7 +42,7 @@ class Security:
     cert_file: Path | None = declared.CERT_FILE.default
     key_file: Path | None = declared.KEY_FILE.default
     key_password: Secret | None = field(default=None, repr=False)
-    token: TokenSource = TokenSource()
+    token: TokenSource = field(default_factory=TokenSource)
 
     @property
     def has_sasl(self) -> bool:
@@ -73,6 +58,15 @@ class Security:
     def has_token(self) -> bool:
         """Whether a token says who we are."""
         return self.has_sasl and self.mechanism == OAUTHBEARER
+
+    @property
+    def principal(self) -> str:
+        """Return as whom the broker knows us; what only it can tell is described in brackets."""
+        if self.has_token:
+            return "<the subject of our token>"
+        if self.has_sasl:
+            return self.username or ""
+        return "<the subject of our certificate>" if self.cert_file is not None else "ANONYMOUS"
 
     def tls(self) -> ClientTls:
         """Return whom we trust and what we show."""

@@ -25,13 +25,13 @@ from aiokafka.errors import KafkaConnectionError
 from streams import security_configuration as declared
 from streams.engine.clock import SystemClock
 from streams.renewed import ClientTls
-from streams.security import PROVIDERS
+from streams.token_source import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.engine.clock import Clock
-    from streams.security import TokenSource
+    from streams.token_source import TokenSource
 
 log = logging.getLogger("festival.security")
 

@@ -68,6 +68,7 @@ FOUNDATION = {
     "sealed_files",
     "security",
     "security_configuration",
+    "token_source",
     "tokens",
     "__init__",
 }

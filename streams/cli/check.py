@@ -7,6 +7,7 @@ import dataclasses
 import datetime as dt
 import json
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -281,11 +282,11 @@ def _check_replicas(cluster: Cluster) -> list[Finding]:
 
 
 def _lack(lack: Lack, settings: Settings) -> Finding:
-    user = settings.security.username or "ANONYMOUS"
+    user = shlex.quote(f"User:{settings.security.principal}")
     operations = " ".join(f"--operation {operation}" for operation in lack.operations)
     pattern = " --resource-pattern-type prefixed" if lack.resource == "transactional-id" else ""
     mend = (
-        f"kafka-acls.sh --bootstrap-server {settings.bootstrap_servers} --add --allow-principal User:{user} "
+        f"kafka-acls.sh --bootstrap-server {settings.bootstrap_servers} --add --allow-principal {user} "
         f"{operations} --{lack.resource} {lack.name}{pattern}"
     )
     detail = f"{', '.join(lack.operations)} on {lack.resource} {lack.name} is not allowed"

@@ -6,12 +6,14 @@ import asyncio
 import importlib
 import json
 import time
+import urllib.request
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Producer
 
+from streams.broker.embedded import any_free_port
 from streams.cli.main import run
 from streams.errors import UnreachableError
 from streams.settings import load_settings
@@ -176,40 +178,45 @@ def send(broker: SecuredKafka, prefix: str, begin: int, count: int) -> None:
 
 
 class Counted:
-    """A worker that counts through a door, and what is counted."""
+    """A worker that counts through a door, and what it shows."""
 
     def __init__(self, broker: SecuredKafka, prefix: str, directory: Path, environ: dict[str, str]) -> None:
-        self.environ = environ
-        self._open = ["--broker", broker.address, "--prefix", prefix]
-        assert run(["topics", *self._open, "--partitions", "2"]) == 0
+        assert run(["topics", "--broker", broker.address, "--prefix", prefix, "--partitions", "2"]) == 0
         settings = load_settings({"broker": environ["FESTIVAL_BROKER"], "prefix": prefix, "data_dir": directory}, {})
         self.worker = WorkerProcess(settings, "w", environ)
+        self._port = any_free_port()
 
-    def until(self, orders: int, capsys: pytest.CaptureFixture[str]) -> None:
-        """Wait until so many are counted."""
+    def start(self) -> None:
+        """Start it, and return once it counts."""
+        self.worker.start("--web-port", str(self._port))
+        asyncio.run(self.worker.working())
+
+    def until(self, orders: int) -> None:
+        """Wait until it shows so many."""
         deadline = time.monotonic() + COUNTED_SECONDS
-        while (found := self.orders(capsys)) != orders:
+        while (found := self._orders()) != orders:
+            assert not self.worker.has_ended(), self.worker.log()
             assert time.monotonic() < deadline, f"{found} of {orders} are counted"
-            time.sleep(0.3)
+            time.sleep(0.2)
 
-    def orders(self, capsys: pytest.CaptureFixture[str]) -> int:
-        """Return how many are counted, as a command tells through the open door."""
-        capsys.readouterr()
-        assert run(["totals", *self._open, "--festival", "singles-day-2019", "--json"]) == 0
-        return int(json.loads(capsys.readouterr().out)["orders"])
+    def _orders(self) -> int:
+        url = f"http://127.0.0.1:{self._port}/api/totals?festival=singles-day-2019"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return int(json.load(answer)["orders"])
+        except OSError:
+            return -1
 
 
-def test_tokens_are_got_again_and_the_count_goes_on(
-    broker: SecuredKafka, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_tokens_are_got_again_and_the_count_goes_on(broker: SecuredKafka, prefix: str, tmp_path: Path) -> None:
     """They live for 3 s, and the broker closes connections whose token has expired; the secret changes in its file."""
     with TokenServer() as server:
         secret = tmp_path / "secret"
         secret.write_text(server.secret)
         told = {name: value for name, value in asked_at(server).items() if name != "CLIENT_SECRET"}
         counted = Counted(broker, prefix, tmp_path, oauth(broker, **told, CLIENT_SECRET_FILE=str(secret)))
-        with ended(counted.worker.start()):
-            asyncio.run(counted.worker.working())
+        with ended(counted.worker):
+            counted.start()
             sent = 0
             until = time.monotonic() + 8
             while time.monotonic() < until:
@@ -219,7 +226,7 @@ def test_tokens_are_got_again_and_the_count_goes_on(
                 if sent == 400:
                     server.secret = "a new one"  # noqa: S105 - a test's
                     secret.write_text(server.secret)
-            counted.until(sent, capsys)
+            counted.until(sent)
             assert server.given >= 3
             assert set(server.scopes) == {"count"}
             assert counted.worker.stop() == 0
@@ -227,24 +234,24 @@ def test_tokens_are_got_again_and_the_count_goes_on(
 
 
 def test_a_password_that_changes_in_its_file_is_used_from_then_on(
-    broker: SecuredKafka, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    broker: SecuredKafka, prefix: str, tmp_path: Path
 ) -> None:
     """As an operator does it: the user's password, the file, and then the brokers one by one."""
     file = tmp_path / "password"
     file.write_text(PASSWORD)
     environ = {name: value for name, value in scram(broker).items() if name != "FESTIVAL_SECURITY_PASSWORD"}
     counted = Counted(broker, prefix, tmp_path, environ | {"FESTIVAL_SECURITY_PASSWORD_FILE": str(file)})
-    with ended(counted.worker.start()):
-        asyncio.run(counted.worker.working())
+    with ended(counted.worker):
+        counted.start()
         send(broker, prefix, 0, 100)
-        counted.until(100, capsys)
+        counted.until(100)
         change_password(broker, "a new one")
         file.write_text("a new one\n")
         try:
             broker.kill()
             broker.start()
             send(broker, prefix, 100, 100)
-            counted.until(200, capsys)
+            counted.until(200)
             assert counted.worker.stop() == 0
         finally:
             change_password(broker, PASSWORD)

@@ -114,6 +114,19 @@ def test_credentials_reach_the_client_and_nobody_else() -> None:
         assert "hunter2" not in shown
 
 
+@pytest.mark.parametrize(
+    ("security", "principal"),
+    [
+        (Security(), "ANONYMOUS"),
+        (Security("SASL_SSL", "SCRAM-SHA-512", "festival"), "festival"),
+        (Security("SASL_SSL", "OAUTHBEARER"), "<the subject of our token>"),
+        (Security("SSL", cert_file=Path("own.crt")), "<the subject of our certificate>"),
+    ],
+)
+def test_the_commands_that_mend_rights_name_whom_the_broker_knows(security: Security, principal: str) -> None:
+    assert security.principal == principal
+
+
 def test_plaintext_asks_for_nothing_more() -> None:
     assert Settings(broker="a:1").client_options() == {"bootstrap_servers": "a:1", "security_protocol": "PLAINTEXT"}
 

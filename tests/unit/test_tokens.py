@@ -11,7 +11,7 @@ import pytest
 
 from streams.engine.clock import SystemClock
 from streams.renewed import Secret
-from streams.security import PROVIDERS, TokenSource
+from streams.token_source import PROVIDERS, TokenSource
 from streams.tokens import AGAIN_MS, EARLY_MS, TokenError, TokenProvider, provider_of
 from tests.integration.secured_broker import TokenServer
 

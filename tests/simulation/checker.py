@@ -35,9 +35,10 @@ class Tally:
     """One topic of a partition in one generation, as committed so far, and as it should be."""
 
     started: int
+    log: PartitionOracle
+    """That of the log that is counted."""
     oracle: PartitionOracle
-    is_own: bool
-    """Whether the oracle is this count's alone, and has to be told of new records."""
+    """The same, or one of this count alone, which has to be told of new records: where it begins later."""
     position: int
     taken: int = 0
     """Records of the oracle that lie below the position."""
@@ -49,6 +50,11 @@ class Tally:
     """By page number, none without a sum."""
     keyed: dict[int, Counter[str]] = field(default_factory=dict)
     """Sums of the pages by the other field, by page number."""
+
+    @property
+    def is_own(self) -> bool:
+        """Return whether the oracle is this count's alone."""
+        return self.oracle is not self.log
 
 
 @dataclass
@@ -82,11 +88,20 @@ class Checker:
         """Generations that were current at some time."""
         self.following: str | None = None
         """The generation that a recount is counting."""
-        self.rejected: set[tuple[str, int, int]] = set()
-        """Topic, partition and offset of the records that were set aside, as far as it is visible."""
+        self.rejected: Counter[tuple[str, int, int]] = Counter()
+        """Topic, partition and offset of the records that were set aside, as far as it is visible; in logs that lost
+        their tail or were made again an offset may have been used twice."""
         self.noted: set[tuple[int, str]] = set()
         """Partitions with a note that no cursor has overruled."""
+        self.behind: set[int] = set()
+        """Partitions whose ledger lost checkpoints that were committed."""
         self.checkpoints = 0
+
+    def reads_again(self, number: int) -> None:
+        """Take note that the ledger of a partition is older than what was committed: what lies there is known."""
+        log = self._world.kafka.log(LEDGER, number)
+        self._read[log] = log.end, log.end
+        self.behind.add(number)
 
     def look(self) -> None:
         """Judge what has become visible."""
@@ -114,7 +129,7 @@ class Checker:
 
     def is_lost(self, topic: str) -> bool:
         """Return whether a log of a topic lost what was counted."""
-        return any(place[0] == topic for place in self._world.frozen)
+        return any(place[0] == topic for place in self._world.before)
 
     def end(self, place: Place) -> int:
         """Return where the records of a source partition end that can be read."""
@@ -124,16 +139,26 @@ class Checker:
         """Return whether all topics of a partition are counted to their ends."""
         return all(self.position((topic, number)) == self.end((topic, number)) for topic in self._world.topics)
 
-    def expected_rejected(self) -> set[tuple[str, int, int]]:
+    def expected_rejected(self) -> Counter[tuple[str, int, int]]:
         """Return which records should have been set aside by now."""
-        return {
-            (topic, number, offset)
+        found = {
+            (topic, number, offset, self._is_gone((topic, number), tally, offset))
             for (number, generation), count in self.counts.items()
-            if generation in self.shown
+            if generation in self.shown and number not in self.behind
             for topic, tally in count.tallies.items()
-            for offset in self._world.oracles[topic, number].rejected_offsets(tally.position)
+            for offset in tally.log.rejected_offsets(tally.position)
             if offset >= tally.started
         }
+        return Counter(place[:3] for place in found)
+
+    def known_rejected(self) -> Counter[tuple[str, int, int]]:
+        """Return which records were set aside, but of partitions of which nobody can tell how far they were counted."""
+        return Counter({place: copies for place, copies in self.rejected.items() if place[1] not in self.behind})
+
+    def _is_gone(self, place: Place, tally: Tally, offset: int) -> bool:
+        """Return whether a record that was counted is gone, and another one may stand at its offset."""
+        lost = self._world.before.get(place)
+        return lost is not None and tally.log is lost.oracle and offset >= lost.from_offset
 
     def _new(self, log: PartitionLog) -> Iterable[LogRecord]:
         """Return what has become visible since the last call."""
@@ -180,10 +205,11 @@ class Checker:
             if generation != self.generation or following is None:
                 continue
             for topic, tally in count.tallies.items():
-                began = following.tallies[topic].started
-                is_told = told.get(topic, {}).get(str(number)) == began
-                where = f"{topic}/{number}: {made} begins at {began}, {generation} at {tally.started}"
-                assert began <= tally.started or is_told, f"{where}, and nobody is told: {told}"
+                later = following.tallies[topic]
+                is_whole = later.started <= tally.started and later.log is tally.log
+                is_told = told.get(topic, {}).get(str(number)) == later.started
+                where = f"{topic}/{number}: {made} begins at {later.started}, {generation} at {tally.started}"
+                assert is_whole or is_told, f"{where}, in the same log: {later.log is tally.log}; told is {told}"
 
     def _commit(self, number: int, generation: str, cursor: Mapping[str, Any]) -> None:
         """Judge one committed checkpoint."""
@@ -192,8 +218,13 @@ class Checker:
         where = f"partition {number}, {generation}, checkpoint {cursor['sequence']}"
         count = self.counts.get((number, generation))
         if count is None:
-            tallies = {topic: self._begun(topic, number, start) for topic, start in cursor["started"].items()}
+            tallies = {topic: self._begun(topic, number, cursor) for topic in cursor["started"]}
             count = self.counts[number, generation] = Committed(tallies)
+        if number in self.behind:
+            # Only who had it in memory may commit once more, before it looks; what that says nobody can judge.
+            assert cursor["sequence"] > count.sequence, f"{where} follows {count.sequence}: an older ledger is believed"
+            count.sequence = cursor["sequence"]
+            return
         assert cursor["sequence"] == count.sequence + 1, f"{where} follows {count.sequence}: two write, or one was lost"
         count.sequence = cursor["sequence"]
         pages = self._pending.pop((number, generation), {})
@@ -210,7 +241,7 @@ class Checker:
             return
         self.second.write(where, pages, document)
         for topic, tally in count.tallies.items():
-            if not tally.is_own and (topic, where[0]) not in self._world.frozen and count.sequence % 3 == 0:
+            if not tally.is_own and (topic, where[0]) not in self._world.before and count.sequence % 3 == 0:
                 self.second.judge(where, topic, tally.position)
 
     def check_known(self, numbers: Iterable[int]) -> None:
@@ -220,10 +251,28 @@ class Checker:
                 known = self.second.knows((number, self.generation))
                 assert known, f"partition {number} does not know the second festival"
 
-    def _begun(self, topic: str, number: int, started: int) -> Tally:
-        shared = self._world.oracles[topic, number]
-        is_own = bool(shared.offsets) and shared.offsets[0] < started
-        return Tally(started, shared.since(started) if is_own else shared, is_own, started)
+    def _begun(self, topic: str, number: int, cursor: Mapping[str, Any]) -> Tally:
+        log, started = self._log((topic, number), cursor), cursor["started"][topic]
+        return Tally(started, log, _since(log, started), started)
+
+    def _log(self, place: Place, cursor: Mapping[str, Any]) -> PartitionOracle:
+        """Return the oracle of the log that a cursor is of."""
+        lost = self._world.before.get(place)
+        return lost.oracle if lost is not None and lost.is_counted(place[0], cursor) else self._world.oracles[place]
+
+    def _follow(self, where: str, place: Place, tally: Tally, cursor: Mapping[str, Any]) -> None:
+        """Judge whether it is the log that was counted before, or goes on behind what is the same in both."""
+        log = self._log(place, cursor)
+        if log is tally.log:
+            return
+        lost = self._world.before[place]
+        is_the_same = lost.since_epoch is not None and tally.position <= lost.from_offset
+        assert is_the_same, f"{where}: counts on in another log than it had counted up to {tally.position}"
+        tally.log, tally.oracle = log, _since(log, tally.started)
+
+    def _known_end(self, place: Place, tally: Tally) -> int:
+        lost = self._world.before.get(place)
+        return lost.known_end if lost is not None and tally.log is lost.oracle else self._world.known_end(place)
 
     def _judge(  # noqa: PLR0917 - a checkpoint's parts
         self, where: str, topic: str, number: int, tally: Tally, cursor: Mapping[str, Any], pages: Pages
@@ -231,16 +280,18 @@ class Checker:
         position, started = cursor["positions"][topic], cursor["started"][topic]
         assert position >= tally.position, f"{where}: position {position} goes back behind {tally.position}"
         assert started == tally.started, f"{where}: started at {started}, before at {tally.started}"
-        known = self._world.known_end((topic, number))
+        self._follow(where, (topic, number), tally, cursor)
+        known = self._known_end((topic, number), tally)
         assert position <= known, f"{where}: position {position} is beyond what can be read, {known}"
         tally.position = position
-        changed = self._advance((topic, number), tally)
+        changed = self._advance(tally)
         self._compare_cells(where, topic, tally, pages, changed)
         self._compare_totals(where, topic, tally, cursor, pages)
 
-    def _advance(self, place: Place, tally: Tally) -> set[int]:
+    @staticmethod
+    def _advance(tally: Tally) -> set[int]:
         """Count the oracle's records up to the position; returns the pages that have to have changed."""
-        oracle, shared = tally.oracle, self._world.oracles[place]
+        oracle, shared = tally.oracle, tally.log
         if tally.is_own:
             last = oracle.offsets[-1] if oracle.offsets else tally.started - 1
             for record in shared.behind(0 if not oracle.offsets else shared.offsets.index(last) + 1):
@@ -302,9 +353,19 @@ class Checker:
         found = headers["source_topic"].decode(), int(headers["source_partition"])
         assert found == (topic, number), (found, topic, number)
         where = f"the record at {topic}/{number}/{offset}"
-        assert (topic, number, offset) not in self.rejected, f"{where} is set aside twice"
-        self.rejected.add((topic, number, offset))
-        assert self._world.oracles[topic, number].is_rejected(offset), f"{where} is set aside, and is valid"
+        self.rejected[topic, number, offset] += 1
+        lost, bad = self._world.before.get((topic, number)), 0
+        if lost is not None:
+            bad += lost.oracle.is_rejected(offset)
+        if lost is None or offset >= lost.from_offset:
+            bad += self._world.oracles[topic, number].is_rejected(offset)
+        assert bad, f"{where} is set aside, and is valid"
+        assert self.rejected[topic, number, offset] <= bad, f"{where} is set aside twice"
+
+
+def _since(log: PartitionOracle, started: int) -> PartitionOracle:
+    """Return the oracle of a count of a log that began there."""
+    return log.since(started) if log.offsets and log.offsets[0] < started else log
 
 
 MONEYED = frozenset({"orders", "payments"})

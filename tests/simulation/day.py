@@ -24,6 +24,7 @@ from streams.engine.topic_names import LEDGER, SEEN
 from tests.simulation.audits import Audit, judge
 from tests.simulation.bridged import RIGHTS, Bridged, is_bridged
 from tests.simulation.checker import Checker
+from tests.simulation.events import POISON
 from tests.simulation.faults import LOSES_ALL, Fault, Faults, Trouble, drawn
 from tests.simulation.hands import KilledError
 from tests.simulation.oracle import PartitionOracle
@@ -97,7 +98,8 @@ class Scene(World):
         return self._sends(RUSH)
 
     def outgrow(self, place: Place, position: int) -> str:
-        """Send so much to a log at once that it is longer than it was counted; returns what."""
+        """Send so much to a log at once, good and bad, that it is longer than it was counted; returns what."""
+        self.kafka.log(*place).append(list(POISON), None, None, self.kafka.record_time_ms)
         return self._sends_to(place, position - self.kafka.log(*place).end + RUSH)
 
     def take_shop_over(self) -> str:
@@ -315,7 +317,7 @@ class Day:
         self._wait()
         self.faults.check_counted()
         self.checker.check_known(set(range(self.world.partitions)) - self.faults.lost.keys())
-        expected, found = self.checker.expected_rejected(), self.checker.rejected
+        expected, found = self.checker.expected_rejected(), self.checker.known_rejected()
         assert found == expected, (
             f"not set aside: {sorted(expected - found)}; more than known: {sorted(found - expected)}"
         )

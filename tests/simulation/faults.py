@@ -15,7 +15,7 @@ from streams.engine.memory import Fate, MemoryLedgerStore, Request
 from streams.engine.memory.errors import DamagedError, KafkaFaultError, OutOfRangeError
 from streams.engine.steps import Step, nothing_at
 from streams.engine.topic_names import BRIDGE, GROUP, LEDGER, SEEN, SOURCES
-from tests.simulation import bridged
+from tests.simulation import bridged, damages
 from tests.simulation.oracle import AHEAD_MS
 from tests.simulation.recounter import Recounter
 from tests.simulation.subject import FESTIVAL
@@ -54,19 +54,29 @@ KINDS = {
     "shake": 4,
     "reader": 3,
     "audit": 3,
-    "recount": 4,
+    "recount": 6,
     "declare": 2,
     "grow": 1,
     "delete": 1,
     "damage": 1,
     "tail": 2,
     "remade": 1,
+    "page": 2,
+    "behind": 2,
+    "mirror": 1,
 }
 """How often each kind is drawn, against the others. Each of those in `ONCE` comes at most once a day."""
-ONCE = frozenset({"recount", "declare", "grow", "delete", "damage", "tail", "remade"})
+ONCE = frozenset({"recount", "declare", "grow", "delete", "damage", "tail", "remade", "page", "behind", "mirror"})
 LOSES_ALL = frozenset({"tail", "remade"})
-MOVES_ON = frozenset({"recount", "grow"})
-"""No day has faults of both: what a recount may count again of a log that lost its tail, nothing tells yet."""
+OLDER = frozenset({"behind", "mirror"})
+"""After these the ledger says less than what was set aside: a recount would set some of it aside again."""
+APART = {
+    **dict.fromkeys(LOSES_ALL, frozenset({"grow", *OLDER})),
+    **dict.fromkeys(OLDER, frozenset({"grow", "recount", "declare", *LOSES_ALL})),
+    **dict.fromkeys(("recount", "declare"), OLDER),
+    "grow": LOSES_ALL | OLDER,
+}
+"""Kinds that no day has together: a topic that is made again has as many partitions as it had."""
 FEWEST, MOST = 24, 60
 EVEN = 0.5
 ASKED = (
@@ -102,8 +112,7 @@ def drawn(seed: int, steps: int) -> list[Fault]:
     draw = Random(f"{seed}/faults")  # noqa: S311 - a simulation
     kinds: list[str] = []
     for kind in draw.choices(list(KINDS), list(KINDS.values()), k=draw.randint(FEWEST, MOST)):
-        apart = MOVES_ON if kind in LOSES_ALL else LOSES_ALL if kind in MOVES_ON else frozenset()
-        if (kind not in ONCE or kind not in kinds) and apart.isdisjoint(kinds):
+        if (kind not in ONCE or kind not in kinds) and APART.get(kind, frozenset()).isdisjoint(kinds):
             kinds.append(kind)
     places = sorted((draw.randrange(steps), kind) for kind in kinds)
     return [Fault(number, step, kind) for number, (step, kind) in enumerate(places)]
@@ -122,6 +131,7 @@ class Faults:
         self.lost: Counter[int] = Counter()
         """Partitions of which records were lost: they have to be held."""
         self.happened: Counter[str] = Counter()
+        self._is_recounted = False
         self._kafka.faults.on_request = self._fate
 
     def happen(self, fault: Fault) -> str:
@@ -388,11 +398,19 @@ class Faults:
                 self._day.world.grow(topic)
 
     def _recount(self, draw: Random) -> str:
+        if self._is_recounted:
+            return "nobody recounts twice"
+        self._is_recounted = True
         self._day.recounter = Recounter(lambda: self._day.declarations, self._kafka, draw, self._day.tell)
         if draw.random() < 0.5:
             elapsed_ms = draw.choice((300, 2_000, 6_000))
             self._for(elapsed_ms, "the recount was killed, if it was not over", self._kill_recount)
         return "a recount begins"
+
+    def _recount_after(self, draw: Random) -> None:
+        """Let an operator recount what is held, in a while."""
+        if draw.random() < EVEN:
+            self._for(draw.choice((9_000, 25_000)), "an operator recounts", lambda: self._recount(draw))
 
     def _declare(self, draw: Random) -> str:
         """Give every process that is started from now on the file of another festival, and start one of them anew."""
@@ -451,27 +469,69 @@ class Faults:
             # Whole transactions only: one whose control record is lost would stay open for ever.
             if transaction.spans[0][0] < end <= transaction.marker_offset:
                 end = transaction.spans[0][0]
-        if end <= log.beginning or place in self._day.world.frozen:
+        if end <= log.beginning or place in self._day.world.before:
             return "no tail is there to be lost"
-        self._day.world.freeze(place)
-        log.truncate(end)
+        self._day.world.lose_tail(place, end)
         self.lost[place[1]] += 1
+        self._recount_after(draw)
         told = f"{place[0]}/{place[1]}, which is counted to {position}, ends at {end}"
         if draw.random() < EVEN:
             return told
         return f"{told}; {self._day.world.outgrow(place, position)}"
 
+    # --- the ledger itself
+
+    def _page(self, draw: Random) -> str:
+        """Lose a page of the ledger; whoever takes the partition over next has to see it."""
+        number = self._number(draw)
+        if not damages.lose_page(self._kafka.log(LEDGER, number), self._day.checker.generation, draw):
+            return f"the ledger of partition {number} has no page to lose"
+        self.lost[number] += 1
+        return f"a page of partition {number} is lost; {self._end_owner(number)}"
+
+    def _behind(self, draw: Random) -> str:
+        """Lose the newest checkpoint of the ledger, so that its seen ids are ahead of it."""
+        number = self._number(draw)
+        log, seen = self._kafka.log(LEDGER, number), self._kafka.log(SEEN, number)
+        if not damages.lose_checkpoint(log, seen, self._day.checker.generation):
+            return f"the ledger of partition {number} has no checkpoint to lose"
+        self.lost[number] += 1
+        self._day.checker.reads_again(number)
+        self._day.readers.clear()
+        return f"the newest checkpoint of partition {number} is lost; {self._end_owner(number)}"
+
+    def _mirror(self, draw: Random) -> str:
+        """Let a copy of the ledger as it is now take its place in a while."""
+        copy, elapsed_ms = damages.Copy(self._kafka), draw.choice((1_000, 5_000, 20_000))
+        if not copy.is_begun(self._day.checker.generation):
+            return "nobody would tell a copy of the ledger from one that was never begun"
+        self._for(elapsed_ms, "a copy of the ledger takes its place", partial(self._take_place, copy))
+        return f"the ledger is copied, and the copy takes its place in {elapsed_ms} ms"
+
+    def _take_place(self, copy: damages.Copy) -> None:
+        copy.take_its_place(self._kafka)
+        for number in range(self._day.world.partitions):
+            self.lost[number] += 1
+            self._day.checker.reads_again(number)
+        self._day.readers.clear()
+
+    def _end_owner(self, number: int) -> str:
+        """Kill whoever counts a partition, so that somebody takes it over."""
+        owners = [process for process in self._day.processes.values() if number in process.crew.tenures]
+        for process in owners:
+            self._day.kill(process, 300)
+        return f"{', '.join(process.name for process in owners) or 'nobody'} is killed"
+
     def _remade(self, draw: Random) -> str:
         """Delete a topic all of whose partitions are counted for a while, and make it again."""
         world, topic = self._day.world, draw.choice(self._day.topics)
         positions = {n: self._day.checker.position((topic, n)) or 0 for n in range(world.partitions)}
-        if min(positions.values()) <= MARGIN or any((topic, n) in world.frozen for n in positions):
+        if min(positions.values()) <= MARGIN or any((topic, n) in world.before for n in positions):
             return f"{topic} is left as it is"
         elapsed_ms = draw.choice((0, 0, 1_500, 6_000))
-        self._kafka.delete_topic(topic)
-        for number in positions:
-            world.freeze((topic, number))
-            self.lost[number] += 1
+        world.lose_topic(topic)
+        self.lost.update(dict.fromkeys(positions, 1))
+        self._recount_after(draw)
         made = partial(self._kafka.create_topic, topic, world.partitions)
         if elapsed_ms:
             self._for(elapsed_ms, f"{topic} is made again", made)

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.checker import MONEYED, difference, sums_of
-from tests.simulation.oracle import PartitionOracle, Rules
+from tests.simulation.oracle import KINDS, PartitionOracle, Rules
 from tests.simulation.subject import SECOND, by_second
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Second:
         for (rollup, number), value in pages.items():
             for topic in self._world.topics:
                 if rollup == by_second(topic):
-                    measures = self._oracle((topic, where[0])).kind.measures
+                    measures = KINDS[topic].measures
                     known[rollup, number] = sums_of(value, measures, has_currency=topic in MONEYED)
 
     def knows(self, where: tuple[int, str]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streams.engine.memory import Kafka, Producer, Right, create_topics
 from streams.engine.memory.errors import ProducerFencedError
@@ -17,7 +17,7 @@ from tests.simulation.events import HOUR_MS, POISON, SPOILT, START_MS, Events
 from tests.simulation.oracle import PartitionOracle, Rules, Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 RULES = Rules(START_MS, START_MS + 2 * HOUR_MS, settle_ms=HOUR_MS, horizon_minutes=3)
 """A festival of two hours; the world begins a quarter of an hour before it."""
@@ -39,6 +39,26 @@ def rights(topics: Collection[str]) -> list[tuple[Right, str]]:
         for right in ((Right.READ, topic), (Right.DESCRIBE, topic), (Right.WRITE, f"{topic}.rejected"))
     ]
     return [*own, *of_topics]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A log that lost what was counted, as it was before; `World.oracles` knows the one that stands there now."""
+
+    oracle: PartitionOracle
+    known_end: int
+    from_offset: int
+    """What lies before is the same in both."""
+    since_epoch: int | None = None
+    """Leader epoch from which on records are of the log that stands there now; None: a topic that was made again."""
+    topic_id: str | None = None
+    """That of the topic that was deleted."""
+
+    def is_counted(self, topic: str, cursor: Mapping[str, Any]) -> bool:
+        """Return whether a cursor is of the log as it was."""
+        if self.since_epoch is None:
+            return bool(cursor["identity"]["topics"][topic] == self.topic_id)
+        return bool(cursor["positions"][topic] > self.from_offset and cursor["epochs"][topic] < self.since_epoch)
 
 
 @dataclass
@@ -84,8 +104,8 @@ class World:
         self._archived = dict.fromkeys(self.oracles, 0)
         self._ends = dict.fromkeys(self.oracles, 0)
         """Ends of the logs when they were last looked at."""
-        self.frozen: set[Place] = set()
-        """Logs that lost what was counted, and grow again; their oracles know what was there."""
+        self.before: dict[Place, Lost] = {}
+        """Logs that lost what was counted, and grow again."""
         self.lost: dict[Place, list[str]] = {place: [] for place in self.oracles}
         """What accidents did to each source partition, as the reasons of the contract."""
         self.rights = rights(self.topics)
@@ -131,14 +151,29 @@ class World:
         """Return up to where the oracle of a source partition knows it."""
         return self._archived[place]
 
-    def freeze(self, place: Place) -> None:
-        """Note that a log loses what was counted: what it holds from now on nobody may count."""
-        self.frozen.add(place)
+    def lose_tail(self, place: Place, end: int) -> None:
+        """Let a log lose what lies at `end` and behind, which was counted."""
+        self._archive()
+        log, oracle, known_end = self.kafka.log(*place), self.oracles[place], self._archived[place]
+        log.truncate(end)
+        self.before[place] = Lost(oracle, known_end, end, since_epoch=log.leader_epochs[-1][0])
+        self.oracles[place] = oracle.before(end)
+        self._archived[place], self._ends[place] = end, -1
+
+    def lose_topic(self, topic: str) -> None:
+        """Delete a topic; it is made again by somebody."""
+        self._archive()
+        topic_id = self.kafka.topics[topic].topic_id
+        self.kafka.delete_topic(topic)
+        for place in [place for place in self.oracles if place[0] == topic]:
+            self.before[place] = Lost(self.oracles[place], self._archived[place], 0, topic_id=topic_id)
+            self.oracles[place] = PartitionOracle(topic, RULES)
+            self._archived[place], self._ends[place] = 0, -1
 
     def _archive(self) -> None:
         """Show the oracles what has become visible, before retention can take it away."""
         for place, oracle in self.oracles.items():
-            if place in self.frozen:
+            if place[0] not in self.kafka.topics:
                 continue
             log = self.kafka.topics[place[0]].logs[place[1]]
             if log.end == self._ends[place]:

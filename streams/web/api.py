@@ -18,6 +18,7 @@ from streams.board.answers.series import series_document
 from streams.board.answers.values import Festivals
 from streams.errors import UsageError
 from streams.festivals.selection import in_service
+from streams.web import openapi
 from streams.web.answers import Answer, SharedAnswers, respond, takes_gzip
 from streams.web.channel import Channel
 from streams.web.connections import SERVER
@@ -58,7 +59,7 @@ CONTENT_TYPES = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
-INDEX, OPENAPI = "index.html", "openapi.json"
+INDEX = "index.html"
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
@@ -106,10 +107,10 @@ def _pages() -> dict[str, Handler]:
         "/api/totals": _totals,
         "/api/series": _series,
         "/api/festivals": _festivals,
+        "/api/openapi.json": _openapi,
     }
     for file in sorted((files("streams.web") / "static").iterdir(), key=lambda file: file.name):
-        path = {INDEX: "", OPENAPI: f"api/{OPENAPI}"}.get(file.name, file.name)
-        pages[f"/{path}"] = _page(file) if file.name == INDEX else _static(file)
+        pages["/" if file.name == INDEX else f"/{file.name}"] = _page(file) if file.name == INDEX else _static(file)
     return pages
 
 
@@ -193,6 +194,14 @@ async def _festivals(request: web.Request) -> web.Response:
         return plain(Festivals(shown, festivals_of(source.snapshot_of, source.festivals.values())))
 
     return await _shared(request, (shown,), make)
+
+
+async def _openapi(request: web.Request) -> web.Response:
+    Parameters(request)
+    snapshot = request.app[SOURCE].snapshot()
+    amounts = tuple(dict.fromkeys(name for _, name in snapshot.amounts))
+    key = (snapshot.dimensions, amounts)
+    return await _shared(request, key, lambda: openapi.description(*key))
 
 
 async def _shared(request: web.Request, key: tuple[object, ...], make: Callable[[], Document]) -> web.Response:

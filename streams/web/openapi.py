@@ -1,19 +1,17 @@
-"""The description of the HTTP interface for clients, made of the types that are sent and of the paths below.
-
-`python -m streams.web.openapi > streams/web/static/openapi.json` writes the file that is served; a test compares.
-"""
+"""The HTTP interface described for clients: made of the types that are sent, and of what the ledger tells apart."""
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from streams.board.answers.series import STEPS_MS
 from streams.board.answers.values import Festivals, Series, Totals
 from streams.web.messages import Error, Liveness, Readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Schema = dict[str, Any]
 SENT = (Totals, Series, Festivals, Error, Readiness, Liveness)
@@ -35,7 +33,7 @@ _BUSY = (
 )
 
 
-def schemas() -> Schema:
+def schemas(dimensions: Sequence[str], amounts: Sequence[str]) -> Schema:
     """Return the schema of each type by its name, as the documents have it."""
     _, found = msgspec.json.schema_components(SENT, ref_template=_REFERENCE)
     # A document tells the story beside the totals, and a row's value under its dimension (`board.answers.documents`).
@@ -49,13 +47,17 @@ def schemas() -> Schema:
     for name in ("dimension", "value"):
         del row["properties"][name]
     del row["required"]
+    row["properties"] |= {name: {"type": "string"} for name in dimensions}
+    for money in (totals["properties"]["money"], row["properties"]["money"]):
+        if amounts:
+            money["additionalProperties"]["properties"] = {name: {"type": "integer"} for name in amounts}
     for schema in found.values():
         schema["description"] = " ".join(schema["description"].split())
     return found
 
 
-def description() -> Schema:
-    """Return the OpenAPI document."""
+def description(dimensions: Sequence[str], amounts: Sequence[str] = ()) -> Schema:
+    """Return the OpenAPI document of a ledger that has these dimensions, and these amounts that a shop declared."""
     festival = _query("festival", "Id of a festival; without it the running one, else the latest with totals.")
     paths = {
         "/api/totals": _path(
@@ -67,7 +69,7 @@ def description() -> Schema:
                 "Count festival time up to the end of this second: a time such as 01:03:59, or an instant with an "
                 "offset.",
             ),
-            _query("by", "Add the rows of a dimension, such as platform or a declared one, largest first."),
+            _query("by", "Add the rows of a dimension, largest first.", {"enum": list(dimensions)}),
             _query("top", "At most so many rows.", {"type": "integer", "minimum": 1}),
             _query(
                 "in",
@@ -82,7 +84,7 @@ def description() -> Schema:
             _query(
                 "measure",
                 "orders (default), captured, gross, net, paid, home_gross (in the home currency, without `currency`) "
-                "and so on.",
+                f"and so on{''.join(f', {name}' for name in amounts)}.",
             ),
             _query("currency", "Needed by, and only by, measures of money."),
             _query("step", "Width of a step.", {"enum": list(STEPS_MS), "default": "minute"}),
@@ -103,7 +105,8 @@ def description() -> Schema:
         ),
     }
     servers = [{"url": "..", "description": "Seen from this file, wherever the server lies."}]
-    return {"openapi": "3.1.0", "info": INFO, "servers": servers, "paths": paths, "components": {"schemas": schemas()}}
+    components = {"schemas": schemas(dimensions, amounts)}
+    return {"openapi": "3.1.0", "info": INFO, "servers": servers, "paths": paths, "components": components}
 
 
 def _stream(festival: Schema) -> Schema:
@@ -170,12 +173,3 @@ def _json(sent: type[msgspec.Struct], sentence: str) -> Schema:
 
 def _text(content_type: str, sentence: str) -> Schema:
     return {"description": sentence, "content": {content_type: {"schema": {"type": "string"}}}}
-
-
-def page() -> str:
-    """Return the file that is served."""
-    return json.dumps(description(), indent=1, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -15,12 +15,16 @@ from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.board.view.committed_view import CommittedView
+from streams.domain.declarations import Declarations
+from streams.domain.declared import Amount, Declared
+from streams.domain.dimensions import Dimension
+from streams.domain.pages import fingerprint_key
 from streams.engine.clock import BrokerClock, ManualClock
 from streams.engine.memory import CellLedger
 from streams.engine.status import HeldReason, WorkerStatus
 from streams.festivals import load_festivals
 from streams.web import openapi
-from streams.web.api import INDEX, OPENAPI, application
+from streams.web.api import INDEX, application
 from streams.web.shown import Shown
 from tests.unit.looks import judging
 
@@ -217,7 +221,7 @@ PAGE_BYTES = 250_000
 def static_files() -> list[str]:
     """Return the paths of the page and of all it is made of."""
     names = [file.name for file in (files("streams.web") / "static").iterdir()]
-    return ["/", *(f"/{name}" for name in sorted(names) if name not in {INDEX, OPENAPI}), f"/api/{OPENAPI}"]
+    return ["/", *(f"/{name}" for name in sorted(names) if name != INDEX), "/api/openapi.json"]
 
 
 async def test_the_page_needs_nothing_from_elsewhere_and_is_small(client: Client) -> None:
@@ -309,13 +313,27 @@ async def test_a_retired_festival_is_out_of_metrics_and_shown_to_who_asks_for_it
     assert (await got(client, "/api/festivals"))["shown"] is None
 
 
-def test_the_openapi_file_is_the_one_the_types_make() -> None:
-    told = "run: python -m streams.web.openapi > streams/web/static/openapi.json"
-    assert (files("streams.web") / "static" / OPENAPI).read_text("utf-8") == openapi.page(), told
+async def test_openapi_names_the_dimensions_and_amounts_of_the_ledger(client: Client, counter: Counter) -> None:
+    """A process without the shop's file knows them too: the ledger says what it was counted under."""
+    built_in = await got(client, "/api/openapi.json")
+    declared = Declared((Dimension("orders", "channel"),), (Amount("orders", "tip_minor"),))
+    rules = Declarations(FESTIVALS, 0, 0, declared.rollups, facts=declared.facts)
+    counter.ledger.write(0, fingerprint_key("g1"), rules.fingerprint)
+    counter.count(1)
+    described = await got(client, "/api/openapi.json")
+    for told, is_known in ((built_in, False), (described, True)):
+        by = next(one for one in told["paths"]["/api/totals"]["get"]["parameters"] if one["name"] == "by")
+        assert {"platform", "market", "merchant"} <= set(by["schema"]["enum"])
+        assert ("channel" in by["schema"]["enum"]) is is_known
+        schemas = told["components"]["schemas"]
+        assert ("channel" in schemas["Row"]["properties"]) is is_known
+        money = schemas["Totals"]["properties"]["money"]["additionalProperties"]
+        assert ("tip" in money.get("properties", ())) is is_known
+    assert (await client.get("/api/totals?by=channel")).status == 200
 
 
 def test_every_document_of_the_openapi_file_refuses_what_it_is_not() -> None:
-    described = openapi.description()["components"]
+    described = openapi.description(("platform",))["components"]
     for sent in openapi.SENT:
         check = Draft202012Validator({**described["schemas"][sent.__name__], "components": described})
         check.check_schema(check.schema)
@@ -326,7 +344,7 @@ def test_every_document_of_the_openapi_file_refuses_what_it_is_not() -> None:
 
 async def test_every_answer_is_as_the_openapi_file_says(client: Client, counter: Counter) -> None:
     counter.count(3, 30_000)
-    described = await (await client.get(f"/api/{OPENAPI}")).json()
+    described = await (await client.get("/api/openapi.json")).json()
     asked = {
         "/api/totals": [f"?festival={DAY.id}&by=platform&top=1", "?at=00:00:59", "?festival=x"],
         "/api/series": ["", "?measure=gross&currency=CNY&step=hour", "?step=day"],
@@ -337,7 +355,7 @@ async def test_every_answer_is_as_the_openapi_file_says(client: Client, counter:
     assert set(described["paths"]) == {*asked, "/api/stream", "/metrics"}
     served = {route.resource.canonical for route in client.app.router.routes() if route.resource is not None}
     assert set(described["paths"]) <= served
-    assert {path for path in served if path.startswith("/api/")} - {f"/api/{OPENAPI}"} <= set(described["paths"])
+    assert {path for path in served if path.startswith("/api/")} - {"/api/openapi.json"} <= set(described["paths"])
     for path, queries in asked.items():
         for query in queries:
             answer = await client.get(path + query)
@@ -367,7 +385,7 @@ async def test_a_festival_that_is_not_counted_is_told_with_200(client: Client, c
     counter.count(3)
     totals = await got(client, "/api/totals?festival=cardboard-day-2019")
     assert (totals["counted"], totals["complete"], totals["orders"]) == (False, False, None)
-    described = await (await client.get(f"/api/{OPENAPI}")).json()
+    described = await (await client.get("/api/openapi.json")).json()
     check = Draft202012Validator(
         {**described["components"]["schemas"]["Totals"], "components": described["components"]}
     )

@@ -44,7 +44,7 @@ class Kind(Enum):
     POINTS = (0, MOST_COUNTED)
 
 
-_OPERATORS: Final = ("cainiao", "partner")
+OPERATORS: Final = ("cainiao", "partner")
 
 
 @dataclass(frozen=True)
@@ -221,5 +221,5 @@ def _fault(kind: Kind, value: Any) -> str | None:  # noqa: ANN401 (any JSON)
         return "wrong_type"
     if kind is Kind.CURRENCY:
         return None if value in CURRENCIES else "unknown_currency"
-    is_fit = 0 < len(value) <= LONGEST_TEXT and value[:2] != "__" and (kind is Kind.TEXT or value in _OPERATORS)
+    is_fit = 0 < len(value) <= LONGEST_TEXT and value[:2] != "__" and (kind is Kind.TEXT or value in OPERATORS)
     return None if is_fit else "out_of_range"

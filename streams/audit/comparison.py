@@ -48,6 +48,7 @@ def compare(  # noqa: PLR0917 - two sides and what to look at
     if not ledger.is_merged:
         compare_rejected_records(result, book)
     note_ids_in_two_partitions(result, book)
+    book.drop_repeats()
     wanted = [e for name, e in editions.items() if (festivals is None or name in festivals) and name not in ledger.late]
     total = len(wanted) * len(book.plan.rollups)
     compare_rollups(result, book, ledger, wanted, lambda done: report(done, total))
@@ -227,7 +228,6 @@ def _compare_rollup(
     for first in range(0, len(pages), PAGES_AT_ONCE):
         _insert_pages(result, book, rollup, edition, pages[first : first + PAGES_AT_ONCE])
     for statement in (
-        statements.create_written(rollup),
         statements.create_recount(rollup, book.plan, edition),
         *([statements.add_partitions(rollup)] if is_merged else []),
         statements.create_compared(rollup, edition),
@@ -245,7 +245,7 @@ def _compare_rollup(
         for currency, *sums in book.rows(statements.sum_recounted(rollup)):
             for measure, total in zip(rollup.measures, sums, strict=True):
                 totals.setdefault(measure.name, {})[currency] = int(total)
-    for table in ("pieces", "written", "recount", "compared"):
+    for table in ("pieces", "recount", "compared"):
         book.db.execute(f"DROP TABLE {table}")
 
 

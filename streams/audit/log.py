@@ -1,11 +1,13 @@
 """Reads the source topics between the offsets a ledger covers, and everything on the rejected topics.
 
-By aiokafka's public consumer, not by the worker's unpacking: the audit shares no code with what it checks.
+By aiokafka's own loop over what was fetched, not by the worker's unpacking: the audit shares no code with what it
+checks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import OffsetOutOfRangeError
@@ -13,13 +15,14 @@ from aiokafka.structs import TopicPartition
 
 from streams.audit.set_aside import rejected_partitions, settled_ends
 from streams.audit.spans import left_of, why_beyond, why_deleted, why_missing
-from streams.audit.workbook import content_digest
+from streams.audit.workbook import Records, content_digest
 from streams.errors import UnreachableError
 from streams.kafka.client import clients
+from streams.kafka.client.plain_records import fetch_plain
 from streams.kafka.client.raw_consumer import partition_count
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from aiokafka import AIOKafkaConsumer
 
@@ -27,9 +30,16 @@ if TYPE_CHECKING:
     from streams.audit.workbook import Workbook
     from streams.settings import Settings
 
-AT_ONCE = 20_000
-"""Records per turn: memory is bounded by them, and progress shows after each."""
+    _Fetched = Mapping[TopicPartition, list[Any]]
 
+AT_ONCE = 20_000
+"""Rejected records per turn: memory is bounded by them."""
+
+FETCH_BYTES = 1024 * 1024
+"""Fetched of one partition at once, compressed."""
+ANSWER_BYTES = 16 * 1024 * 1024
+"""Fetched at once of all partitions that a broker leads: so many may lie here twice, as the next are on their way."""
+WAIT_SECONDS = 0.2
 STALL_SECONDS = 15.0
 """Longest wait for anything more of a log."""
 
@@ -48,17 +58,21 @@ async def read_sources(
     errors where the broker is not reachable.
     """
     wanted = {TopicPartition(settings.prefix + topic, part): span for (topic, part), span in spans.items()}
-    consumer = await clients.start_consumer(settings, is_patient=False)
+    # Millions of objects come and go; those that are here, the ledger, need not be looked through with them.
+    gc.freeze()
+    consumer = await clients.start_consumer(
+        settings, is_patient=False, max_partition_fetch_bytes=FETCH_BYTES, fetch_max_bytes=ANSWER_BYTES
+    )
     try:
         wanted = await _left(consumer, wanted, wants_all=wants_all)
         left = {(tp.topic.removeprefix(settings.prefix), tp.partition): span for tp, span in wanted.items()}
         book.cut(place for place, span in left.items() if span != spans[place])
-        async for tp, records in _read(consumer, wanted, report):
-            topic = tp.topic.removeprefix(settings.prefix)
-            book.add(topic, tp.partition, ((r.offset, r.timestamp, r.key, r.value) for r in records))
+        async for tp, records in _read(consumer, _fetch_plain, wanted, report):
+            book.add(tp.topic.removeprefix(settings.prefix), tp.partition, Records.of(records))
     except OffsetOutOfRangeError as error:
         raise LogDeletedError(f"records were deleted while they were read: {error}. Audit again.") from error
     finally:
+        gc.unfreeze()
         await clients.stop(consumer)
     return left
 
@@ -76,7 +90,7 @@ async def read_rejected(settings: Settings, topics: Iterable[str], spans: Spans,
                 "Audit again when it has ended."
             )
         wanted = {tp: (starts[tp], ends[tp]) for tp in tps}
-        async for tp, records in _read(consumer, wanted, lambda _: None):
+        async for tp, records in _read(consumer, _fetch, wanted, lambda _: None):
             rows = []
             for record in records:
                 row = _attributed(record, settings.prefix)
@@ -111,8 +125,21 @@ async def _left(
     return {TopicPartition(*place): span for place, span in left.items()}
 
 
+async def _fetch_plain(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> _Fetched:
+    """Return what has come; without headers."""
+    return await fetch_plain(consumer, *partitions, timeout_seconds=WAIT_SECONDS)
+
+
+async def _fetch(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> _Fetched:
+    found: _Fetched = await consumer.getmany(*partitions, timeout_ms=int(WAIT_SECONDS * 1000), max_records=AT_ONCE)
+    return found
+
+
 async def _read(
-    consumer: AIOKafkaConsumer, wanted: Mapping[TopicPartition, tuple[int, int]], report: Callable[[int], None]
+    consumer: AIOKafkaConsumer,
+    fetch: Callable[[AIOKafkaConsumer, Iterable[TopicPartition]], Awaitable[_Fetched]],
+    wanted: Mapping[TopicPartition, tuple[int, int]],
+    report: Callable[[int], None],
 ) -> AsyncIterator[tuple[TopicPartition, list[Any]]]:
     """Yield records of each partition in its span, until every position has reached its end."""
     open_spans = {tp: span for tp, span in wanted.items() if span[1] > span[0]}
@@ -123,10 +150,9 @@ async def _read(
     loop = asyncio.get_running_loop()
     moved_at = loop.time()
     while open_spans:
-        fetched = await consumer.getmany(*open_spans, timeout_ms=200, max_records=AT_ONCE)
-        for tp, records in fetched.items():
+        for tp, records in (await fetch(consumer, open_spans)).items():
             end = open_spans[tp][1]
-            if records[-1].offset >= end:
+            if records and records[-1].offset >= end:
                 records = [r for r in records if r.offset < end]  # noqa: PLW2901 - read on beyond the ledger
             yield tp, records
         for tp, (_, end) in list(open_spans.items()):

@@ -1,8 +1,8 @@
 """The SQL of the audit, made from the declarations. Names in it were checked by `streams.audit.plan`.
 
 Tables: `events_T` holds the admitted records of topic T (partition `part`, offset `off`, the minute of stream
-time `minute`, the largest event time before it `earlier_ts`, festival time `ft`); `repeats_T` the offsets of
-duplicates.
+time `minute`, whether it is late `is_late`, festival time `ft`). `sightings_T` holds those whose id was seen more than
+once, `repeats_T` the offsets of duplicates: they are taken out of `events_T` before rollups are made.
 """
 
 # ruff: noqa: S608 - every name and number in these texts comes from `plan`, which admits plain names only
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 OTHER = "__other__"
 NONE = "__none__"
-OUT_OF_ORDER_MS = 5_000
-"""A record is late when its event time is more than this behind the largest before it (contract 3)."""
 OWN_FIELDS = ("ts", "type", "event_id")
 """Fields that stand in columns of their own names."""
 HIGH_UNIT = 2**62
@@ -38,19 +36,26 @@ def create_events(topic: str, columns: Iterable[tuple[str, str]]) -> str:
     """Return the table of a topic's admitted records; `columns` are names and SQL types of declared fields."""
     declared = "".join(f", {column(name)} {sql_type}" for name, sql_type in columns)
     return (
-        f"CREATE TABLE events_{topic} (part INTEGER, off BIGINT, minute BIGINT, earlier_ts BIGINT, "
+        f"CREATE TABLE events_{topic} (part INTEGER, off BIGINT, minute BIGINT, is_late BOOLEAN, "
         f"ts BIGINT, ft BIGINT, type VARCHAR, event_id VARCHAR{declared})"
     )
+
+
+def create_sightings(topic: str) -> str:
+    """Return the table of every record whose id the topic holds more than once."""
+    return f"""
+        CREATE TABLE sightings_{topic} AS
+        WITH again AS (SELECT event_id FROM events_{topic} GROUP BY event_id HAVING count(*) > 1)
+        SELECT part, off, minute, event_id FROM events_{topic} SEMI JOIN again USING (event_id)"""
 
 
 def create_repeats(topic: str, horizon_minutes: int) -> str:
     """Return the duplicates: an id whose latest sighting in its partition lies within the horizon."""
     return f"""
         CREATE TABLE repeats_{topic} AS
-        WITH again AS (SELECT part, event_id FROM events_{topic} GROUP BY ALL HAVING count(*) > 1),
-        sightings AS (
+        WITH sightings AS (
             SELECT part, off, minute - lag(minute) OVER (PARTITION BY part, event_id ORDER BY off) AS apart
-            FROM events_{topic} SEMI JOIN again USING (part, event_id))
+            FROM sightings_{topic})
         SELECT part, off FROM sightings WHERE apart <= {horizon_minutes}"""
 
 
@@ -59,11 +64,18 @@ def create_cuts(topic: str) -> str:
     return f"CREATE TABLE cuts_{topic} (part INTEGER, minute BIGINT)"
 
 
-def leave_out(topic: str) -> str:
-    """Return what leaves the records of such partitions out that come before it."""
+def leave_out(table: str, topic: str) -> str:
+    """Return what leaves the records of such partitions out of a table that come before it."""
     return f"""
-        DELETE FROM events_{topic} USING cuts_{topic}
-        WHERE events_{topic}.part = cuts_{topic}.part AND events_{topic}.minute < cuts_{topic}.minute"""
+        DELETE FROM {table}_{topic} USING cuts_{topic}
+        WHERE {table}_{topic}.part = cuts_{topic}.part AND {table}_{topic}.minute < cuts_{topic}.minute"""
+
+
+def drop_repeats(topic: str) -> str:
+    """Return what takes the duplicates out of the table of records."""
+    return f"""
+        DELETE FROM events_{topic} USING repeats_{topic} r
+        WHERE events_{topic}.part = r.part AND events_{topic}.off = r.off"""
 
 
 def find_ids_in_two_partitions(topic: str, horizon_minutes: int) -> str:
@@ -73,11 +85,11 @@ def find_ids_in_two_partitions(topic: str, horizon_minutes: int) -> str:
     enough: any two in two partitions have such neighbours between them, no further apart.
     """
     return f"""
-        WITH across AS (SELECT event_id FROM events_{topic} GROUP BY event_id HAVING min(part) <> max(part)),
+        WITH across AS (SELECT event_id FROM sightings_{topic} GROUP BY event_id HAVING min(part) <> max(part)),
         sightings AS (
             SELECT event_id, part, off, minute - lag(minute) OVER earlier AS apart,
                 lag(part) OVER earlier AS other_part, lag(off) OVER earlier AS other_off
-            FROM events_{topic} SEMI JOIN across USING (event_id)
+            FROM sightings_{topic} SEMI JOIN across USING (event_id)
             WINDOW earlier AS (PARTITION BY event_id ORDER BY minute, part, off))
         SELECT count(DISTINCT event_id), min([event_id, other_part::VARCHAR, other_off::VARCHAR,
             part::VARCHAR, off::VARCHAR])
@@ -93,12 +105,12 @@ def count_outcomes(topic: str, plan: Plan, editions: Iterable[Edition]) -> str:
         SELECT part,
             CASE WHEN r.off IS NOT NULL THEN 'duplicate' WHEN {counted} THEN 'counted'
                  WHEN {within} THEN 'expired' ELSE 'outside' END AS outcome,
-            count(*), count(*) FILTER (r.off IS NULL AND ts < earlier_ts - {OUT_OF_ORDER_MS})
+            count(*), count(*) FILTER (r.off IS NULL AND is_late)
         FROM events_{topic} LEFT JOIN repeats_{topic} r USING (part, off) GROUP BY part, outcome"""
 
 
 def create_recount(rollup: Rollup, plan: Plan, edition: Edition) -> str:
-    """Return the cells of one rollup of one festival as table `recount`; `written` is there.
+    """Return the cells of one rollup of one festival as table `recount`; `pieces` is there.
 
     Which values a partition had room for follows from all of its log. Where that has lost its beginning, the ledger
     is asked.
@@ -112,30 +124,34 @@ def create_recount(rollup: Rollup, plan: Plan, edition: Edition) -> str:
     )
     carried = "".join(f", coalesce({column(name)}, 0) AS {column(name)}" for name in fields)
     sums = ", ".join(f"{_sum(measure)} AS m{i}" for i, measure in enumerate(rollup.measures))
+    totals = ", ".join(f"sum(m{i}) AS m{i}" for i in range(len(rollup.measures)))
     return f"""
-        CREATE TABLE recount AS
+        CREATE TEMP TABLE recount AS
         WITH entering AS (
             SELECT part, off, type, {window} AS win, {dimension} AS dim, {currency} AS cur{carried}
-            FROM events_{rollup.fact} ANTI JOIN repeats_{rollup.fact} USING (part, off)
+            FROM events_{rollup.fact}
             WHERE {_inside(edition)} AND {_in_time(edition, plan)} AND {currency} IS NOT NULL),
+        cells AS MATERIALIZED (
+            SELECT part, win, dim, cur, min(off) AS first_off, {sums} FROM entering GROUP BY part, win, dim, cur),
         arrivals AS (
-            SELECT part, dim, row_number() OVER (PARTITION BY part ORDER BY min(off)) AS arrival
-            FROM entering GROUP BY part, dim),
-        full_up AS (SELECT part FROM written SEMI JOIN cuts_{rollup.fact} USING (part) WHERE dim = '{OTHER}'),
+            SELECT part, dim, row_number() OVER (PARTITION BY part ORDER BY min(first_off)) AS arrival
+            FROM cells GROUP BY part, dim),
+        full_up AS (SELECT DISTINCT part FROM pieces SEMI JOIN cuts_{rollup.fact} USING (part) WHERE dim = '{OTHER}'),
         named AS (
             SELECT part, dim FROM arrivals
-            WHERE CASE WHEN part IN (FROM full_up) THEN (part, dim) IN (SELECT (part, dim) FROM written)
+            WHERE CASE WHEN part IN (FROM full_up) THEN (part, dim) IN (SELECT (part, dim) FROM pieces)
                 ELSE arrival <= {rollup.limit} END)
-        SELECT e.part, win, coalesce(named.dim, '{OTHER}') AS dim, cur, {sums}
-        FROM entering e LEFT JOIN named ON e.part = named.part AND e.dim = named.dim
-        GROUP BY e.part, win, coalesce(named.dim, '{OTHER}'), cur"""
+        SELECT c.part, win, coalesce(named.dim, '{OTHER}') AS dim, cur, {totals}
+        FROM cells c LEFT JOIN named ON c.part = named.part AND c.dim = named.dim
+        GROUP BY c.part, win, coalesce(named.dim, '{OTHER}'), cur"""
 
 
 def add_partitions(rollup: Rollup) -> str:
     """Return what adds the partitions of table `recount`, once each has told apart the first values that it saw."""
     sums = ", ".join(f"sum(m{i}) AS m{i}" for i in range(len(rollup.measures)))
     return (
-        f"CREATE OR REPLACE TABLE recount AS SELECT 0::INTEGER AS part, win, dim, cur, {sums} FROM recount GROUP BY ALL"
+        "CREATE OR REPLACE TEMP TABLE recount AS "
+        f"SELECT 0::INTEGER AS part, win, dim, cur, {sums} FROM recount GROUP BY ALL"
     )
 
 
@@ -143,22 +159,14 @@ def count_distinct(distinct: Distinct, plan: Plan, edition: Edition) -> str:
     """Return one row: how many different texts there are, whole texts compared."""
     return f"""
         SELECT count(DISTINCT {column(distinct.field)})
-        FROM events_{distinct.fact} ANTI JOIN repeats_{distinct.fact} USING (part, off)
+        FROM events_{distinct.fact}
         WHERE {_inside(edition)} AND {_in_time(edition, plan)} AND {_of_type(distinct.types)}"""
-
-
-def create_written(rollup: Rollup) -> str:
-    """Return the table `written` of the ledger's cells, summed from `pieces` (which holds low and high parts)."""
-    sums = ", ".join(
-        f"sum(low{i})::HUGEINT + sum(high{i})::HUGEINT * {HIGH_UNIT} AS m{i}" for i in range(len(rollup.measures))
-    )
-    return f"CREATE TABLE written AS SELECT part, win, dim, cur, {sums} FROM pieces GROUP BY ALL"
 
 
 def create_pieces(rollup: Rollup) -> str:
     """Return the table that takes the cells of pages as they lie there."""
     parts = ", ".join(f"low{i} BIGINT, high{i} BIGINT" for i in range(len(rollup.measures)))
-    return f"CREATE TABLE pieces (part INTEGER, win BIGINT, dim VARCHAR, cur VARCHAR, {parts})"
+    return f"CREATE TEMP TABLE pieces (part INTEGER, win BIGINT, dim VARCHAR, cur VARCHAR, {parts})"
 
 
 def create_compared(rollup: Rollup, edition: Edition) -> str:
@@ -169,15 +177,20 @@ def create_compared(rollup: Rollup, edition: Edition) -> str:
     """
     sure = f"{edition.start_ms} + win * {rollup.window_ms} >= c.minute * 60000 + {AHEAD_MS}"
     is_sure = f"(c.part IS NULL OR {sure})" if rollup.window_ms else "c.part IS NULL"
-    pairs = ", ".join(
-        f"CASE WHEN {is_sure} THEN {w} ELSE least({w}, {r}) END AS w{i}, {r} AS r{i}"
-        for i in range(len(rollup.measures))
-        for w, r in [(f"coalesce(w.m{i}, 0)::HUGEINT", f"coalesce(r.m{i}, 0)::HUGEINT")]
+    numbers = range(len(rollup.measures))
+    written = "".join(f", low{i}, high{i}, 0::HUGEINT AS m{i}" for i in numbers)
+    recounted = "".join(f", 0::BIGINT, 0::BIGINT, m{i}::HUGEINT" for i in numbers)
+    sums = "".join(
+        f", sum(low{i})::HUGEINT + sum(high{i})::HUGEINT * {HIGH_UNIT} AS w{i}, sum(m{i}) AS r{i}" for i in numbers
     )
+    pairs = "".join(f", CASE WHEN {is_sure} THEN w{i} ELSE least(w{i}, r{i}) END AS w{i}, r{i}" for i in numbers)
     return f"""
-        CREATE TABLE compared AS
-        SELECT part, win, dim, cur, {pairs}
-        FROM written w FULL JOIN recount r USING (part, win, dim, cur) LEFT JOIN cuts_{rollup.fact} c USING (part)"""
+        CREATE TEMP TABLE compared AS
+        WITH both_sides AS (
+            SELECT part, win, dim, cur{written} FROM pieces
+            UNION ALL SELECT part, win, dim, cur{recounted} FROM recount),
+        cells AS (SELECT part, win, dim, cur{sums} FROM both_sides GROUP BY part, win, dim, cur)
+        SELECT part, win, dim, cur{pairs} FROM cells LEFT JOIN cuts_{rollup.fact} c USING (part)"""
 
 
 def summarise(rollup: Rollup) -> str:

@@ -8,23 +8,33 @@ Memory stays bounded: rows go to the file in chunks, and DuckDB spills beside it
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import duckdb
 import numpy as np
 
 from streams.audit import statements
-from streams.audit.admission import SHAPES, Kind, Shapes, admit
+from streams.audit.admission import SHAPES, Shapes
+from streams.audit.batch_admission import ABSENT, Admitted, BatchJudge, Column, Ints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from streams.audit.plan import Plan
+    from streams.kafka.client.plain_records import PlainRecord
 
 CHUNK_ROWS: Final = 50_000
-MEMORY: Final = "1GB"
+"""Rows that wait here before they are written."""
+COMMIT_ROWS: Final = 250_000
+"""Rows of one transaction, after which the journal is emptied into the file: until then they stay in memory."""
+MEMORY: Final = "160MB"
 """What DuckDB may hold before it spills to disk."""
+THREADS: Final = 2
+"""DuckDB counts on so many. It writes on one: several would cost a fifth more and wait for the log all the same."""
+OUT_OF_ORDER_MS: Final = 5_000
+"""A record is late when its event time is more than this behind the largest before it (contract 3)."""
 CUT_ABOVE_BYTES: Final = 900_000
 """A larger rejected record keeps its value's first `CUT_TO_BYTES`; headers hold the whole length and digest."""
 CUT_TO_BYTES: Final = 64 * 1024
@@ -32,11 +42,6 @@ CLOCK_MINUTES: Final = 11
 """The minute under way, and ten by which a broker's clock may have been put back before a log's first record."""
 NEVER: Final = 2**40
 """A minute that no record reaches."""
-_ABSENT: Final = -1
-"""Stands for NULL in a column of integers on its way into DuckDB; no field may be negative."""
-_FLAGS: Final = {False: "false", True: "true"}
-_FIXED: Final = ("part", "off", "minute", "earlier_ts", "ts", "ft", "type", "event_id")
-_FIXED_NUMBERS: Final = frozenset(_FIXED[:6])
 
 
 def content_digest(key: bytes | None, value: bytes | None) -> str:
@@ -56,42 +61,63 @@ def kept_digest(key: bytes | None, value: bytes | None) -> str:
     return content_digest(key, value) + measure
 
 
+class Records(NamedTuple):
+    """Some records of one topic-partition, in log order."""
+
+    offsets: Ints
+    times_ms: Ints
+    """Record times."""
+    keys: list[bytes | None]
+    values: list[bytes | None]
+
+    @classmethod
+    def of(cls, records: list[PlainRecord]) -> Records:
+        """Return what was fetched."""
+        count = len(records)
+        return cls(
+            np.fromiter(map(attrgetter("offset"), records), np.int64, count),
+            np.fromiter(map(attrgetter("timestamp"), records), np.int64, count),
+            list(map(attrgetter("key"), records)),
+            list(map(attrgetter("value"), records)),
+        )
+
+
 class Workbook:
     """The log up to the ledger's positions. Call order: `add…` any number of times, `settle`, then ask."""
 
     def __init__(self, directory: Path, plan: Plan, shapes: Shapes = SHAPES) -> None:
         """Open a new database file in `directory`; `shapes` say what is admitted."""
-        self._shapes = shapes
         self.plan = plan
         self.stream_times_ms: dict[tuple[str, int], int] = {}
         self.max_event_times_ms: dict[tuple[str, int], int] = {}
         self.records = 0
         self.cuts: dict[tuple[str, int], int] = {}
         """Minute of record time from which on the audit is sure, of partitions whose log has lost its beginning."""
-        self._columns = {topic: self._columns_of(topic) for topic in plan.facts()}
-        # What a type does not declare is unknown to it, whatever stands there: None is no key of a JSON object.
-        self._read: dict[str, dict[str, list[Any]]] = {
-            topic: {
-                name: [column if column in shape.fields else None for column, _ in columns]
-                for name, shape in shapes[topic].items()
-            }
-            for topic, columns in self._columns.items()
+        columns = {topic: self._columns_of(topic, shapes) for topic in plan.facts()}
+        self._integers = {
+            topic: [statements.column(name) for name, sql_type in of.items() if sql_type == "BIGINT"]
+            for topic, of in columns.items()
         }
-        self._rows: dict[str, list[tuple[Any, ...]]] = {topic: [] for topic in self._columns}
         self._reused: dict[tuple[str, int], int] = {}
+        self._kept = {topic: {"ts", "event_id", *of} for topic, of in columns.items()}
+        self._judges = {topic: BatchJudge(topic, of, shapes) for topic, of in columns.items()}
+        self._chunks: dict[tuple[str, str], list[dict[str, Column]]] = {}
+        """What is to be written, by topic and type."""
+        self._waiting = self._uncommitted = 0
         self._rejections: list[tuple[str, int, int, str, str, int]] = []
         self._set_aside: list[tuple[str, int, int, str, str]] = []
         self.db = duckdb.connect(str(directory / "audit.duckdb"))
         # Sampling guesses the type of an object column from its first values; a column of nulls would be a wrong one.
-        self.db.execute(f"SET memory_limit = '{MEMORY}'; SET pandas_analyze_sample = 0; SET threads = 2")
+        self.db.execute(f"SET memory_limit = '{MEMORY}'; SET pandas_analyze_sample = 0; SET threads = 1")
         self.db.execute(f"SET temp_directory = '{directory / 'spill'}'; SET preserve_insertion_order = false")
-        for topic, columns in self._columns.items():
-            self.db.execute(statements.create_events(topic, columns))
+        for topic, of in columns.items():
+            self.db.execute(statements.create_events(topic, of.items()))
         for table in ("rejections", "set_aside"):
             self.db.execute(
                 f"CREATE TABLE {table} "
                 "(topic VARCHAR, part INTEGER, off BIGINT, reason VARCHAR, content VARCHAR, record_ms BIGINT)"
             )
+        self.db.execute("BEGIN")
 
     def reuse(self, places: Mapping[tuple[str, int], int]) -> None:
         """Note from which offset on a topic-partition's log is another one than was counted before."""
@@ -105,50 +131,54 @@ class Workbook:
         """Let the file go; may be called twice."""
         self.db.close()
 
-    def add(self, topic: str, partition: int, records: Iterable[tuple[int, int, bytes | None, bytes | None]]) -> None:
-        """Judge and keep records of one topic-partition, in log order: (offset, record time, key, value) each."""
-        rows = self._rows[topic]
-        columns = self._read[topic]
+    def add(self, topic: str, partition: int, records: Records) -> None:
+        """Judge and keep records of one topic-partition, in log order."""
+        if not len(records.offsets):
+            return
         where = (topic, partition)
-        if self.cuts.get(where) == NEVER and (records := list(records)):
-            self.cuts[where] = records[0][1] // 60_000 + self.plan.horizon_minutes + CLOCK_MINUTES
-        stream_time_ms = self.stream_times_ms.get(where, -1)
-        latest_ms = self.max_event_times_ms.get(where, -1)
-        for offset, record_time_ms, key, value in records:
-            self.records += 1
-            stream_time_ms = max(stream_time_ms, record_time_ms)
-            verdict = admit(topic, value, record_time_ms, self._shapes)
-            if isinstance(verdict, str):
-                self._rejections.append((topic, partition, offset, verdict, kept_digest(key, value), record_time_ms))
-                continue
-            ts, name = verdict["ts"], verdict["type"]
-            take: Callable[[str | None], Any] = verdict.get  # type: ignore[assignment] # of no name: nothing
-            rows.append(
-                (partition, offset, stream_time_ms // 60_000, latest_ms, ts, verdict.get("ordered_ts", ts), name,
-                 verdict["event_id"], *map(take, columns[name]))
-            )  # fmt: skip
-            latest_ms = max(latest_ms, ts)
-        if stream_time_ms >= 0:
-            self.stream_times_ms[where] = stream_time_ms
-        if latest_ms >= 0:
-            self.max_event_times_ms[where] = latest_ms
-        if len(rows) >= CHUNK_ROWS:
-            self._write_events(topic)
-        if len(self._rejections) >= CHUNK_ROWS:
-            self._write_rejections()
+        times_ms = records.times_ms
+        if self.cuts.get(where) == NEVER:
+            self.cuts[where] = int(times_ms[0]) // 60_000 + self.plan.horizon_minutes + CLOCK_MINUTES
+        self.records += len(times_ms)
+        found, rejected = self._judges[topic].judge(records.values, times_ms)
+        self._rejections.extend(
+            (
+                topic, partition, int(records.offsets[row]), reason,
+                kept_digest(records.keys[row], records.values[row]), int(times_ms[row]),
+            )
+            for row, reason in rejected.items()
+        )  # fmt: skip
+        stream_times_ms = _newest(self.stream_times_ms, where, times_ms)
+        ts = np.full(len(times_ms), -1)
+        for admitted in found:
+            ts[admitted.rows] = admitted.columns["ts"]
+        earlier_ts = _newest(self.max_event_times_ms, where, ts)
+        kept = self._kept[topic]
+        for admitted in found:
+            rows = admitted.rows
+            chunk: dict[str, Column] = {
+                "part": np.full(len(rows), partition, np.int32),
+                "off": records.offsets[rows],
+                "minute": stream_times_ms[1:][rows] // 60_000,
+                "is_late": (ts < earlier_ts[:-1] - OUT_OF_ORDER_MS)[rows],
+                "ft": _festival_times_ms(admitted),
+                **{statements.column(name): column for name, column in admitted.columns.items() if name in kept},
+            }
+            self._chunks.setdefault((topic, admitted.type), []).append(chunk)
+        self._wait(len(times_ms))
 
     def add_set_aside(self, rows: Sequence[tuple[str, int, int, str, str]]) -> None:
         """Keep what lies on the rejected topics: (source topic, partition, offset, reason, content digest) each."""
         self._set_aside.extend(rows)
-        if len(self._set_aside) >= CHUNK_ROWS:
-            self._write_rejections()
+        self._wait(len(rows))
 
     def settle(self) -> None:
         """Write what is still in memory and tell duplicates apart; nothing may be added afterwards."""
-        self._write_rejections()
+        self._write()
+        self.db.execute(f"COMMIT; CHECKPOINT; SET threads = {THREADS}")
         self._leave_out_gone()
-        for topic in self._columns:
-            self._write_events(topic)
+        for topic in self.plan.facts():
+            self.db.execute(statements.create_sightings(topic))
             self.db.execute(statements.create_repeats(topic, self.plan.horizon_minutes))
             self._leave_out(topic)
 
@@ -169,7 +199,13 @@ class Workbook:
         if cuts:
             parts, minutes = np.array(list(cuts), np.int32), np.array(list(cuts.values()), np.int64)
             self.insert(f"cuts_{topic}", {"part": parts, "minute": minutes})
-            self.db.execute(statements.leave_out(topic))
+            for table in ("events", "sightings"):
+                self.db.execute(statements.leave_out(table, topic))
+
+    def drop_repeats(self) -> None:
+        """Leave out the duplicates: what is asked for from here on are totals."""
+        for topic in self.plan.facts():
+            self.db.execute(statements.drop_repeats(topic))
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
@@ -181,28 +217,28 @@ class Workbook:
         self.db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM chunk")
         self.db.unregister("chunk")
 
-    def _write_events(self, topic: str) -> None:
-        rows = self._rows[topic]
-        if not rows:
-            return
-        columns = [(statements.column(name), sql_type) for name, sql_type in self._columns[topic]]
-        numbers = _FIXED_NUMBERS | {name for name, sql_type in columns if sql_type == "BIGINT"}
-        others = (other for shape in self._shapes[topic].values() for other in shape.others)
-        flags = {statements.column(name) for name, kind in others if kind is Kind.FLAG}
-        names = (*_FIXED, *(name for name, _ in columns))
-        chunk = {
-            name: np.array([_ABSENT if v is None else v for v in values], np.int64)
-            if name in numbers
-            else np.array([_FLAGS[v] if type(v) is bool else v for v in values] if name in flags else values, object)
-            for name, values in zip(names, zip(*rows, strict=True), strict=True)
-        }
-        optional = [name for name, sql_type in columns if sql_type == "BIGINT"]
-        replaced = ", ".join(f"nullif({name}, {_ABSENT}) AS {name}" for name in optional)
-        self.db.register("chunk", chunk)
-        star = f"* REPLACE ({replaced})" if replaced else "*"
-        self.db.execute(f"INSERT INTO events_{topic} BY NAME SELECT {star} FROM chunk")
-        self.db.unregister("chunk")
-        rows.clear()
+    def _wait(self, rows: int) -> None:
+        """Take note of rows that are to be written; write them where they are many."""
+        self._waiting += rows
+        if self._waiting >= CHUNK_ROWS:
+            self._write()
+        if self._uncommitted >= COMMIT_ROWS:
+            self.db.execute("COMMIT; CHECKPOINT; BEGIN")
+            self._uncommitted = 0
+
+    def _write(self) -> None:
+        for (topic, event_type), chunks in self._chunks.items():
+            joined = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+            nulls = [column for column in self._integers[topic] if column in joined]
+            replaced = ", ".join(f"nullif({column}, {ABSENT}) AS {column}" for column in nulls)
+            star = f"* REPLACE ({replaced})" if replaced else "*"
+            self.db.register("chunk", joined)
+            self.db.execute(f"INSERT INTO events_{topic} BY NAME SELECT {star}, '{event_type}' AS type FROM chunk")
+            self.db.unregister("chunk")
+        self._chunks.clear()
+        self._write_rejections()
+        self._uncommitted += self._waiting
+        self._waiting = 0
 
     def _write_rejections(self) -> None:
         for table, rows in (("rejections", self._rejections), ("set_aside", self._set_aside)):
@@ -222,8 +258,22 @@ class Workbook:
             )
             rows.clear()
 
-    def _columns_of(self, topic: str) -> list[tuple[str, str]]:
-        """Return names and SQL types of the fields of a topic that rollups need."""
-        numbers = {name for shape in self._shapes[topic].values() for name, _, _ in shape.integers}
+    def _columns_of(self, topic: str, shapes: Shapes) -> dict[str, str]:
+        """Return SQL types of the fields of a topic that rollups need, by name."""
+        numbers = {name for shape in shapes[topic].values() for name, _, _ in shape.integers}
         read = [name for name in self.plan.columns(topic) if name not in statements.OWN_FIELDS]
-        return [(name, "BIGINT" if name in numbers else "VARCHAR") for name in read]
+        return {name: "BIGINT" if name in numbers else "VARCHAR" for name in read}
+
+
+def _newest(newest_ms: dict[tuple[str, int], int], where: tuple[str, int], times_ms: Ints) -> Ints:
+    """Return the largest time before each of `times_ms` and after the last, and take note of that one."""
+    running = np.maximum.accumulate(np.concatenate(([newest_ms.get(where, -1)], times_ms)))
+    if running[-1] >= 0:
+        newest_ms[where] = int(running[-1])
+    return running
+
+
+def _festival_times_ms(admitted: Admitted) -> Column:
+    """Return the times that decide where events belong: those of their orders, else their own."""
+    ts, ordered_ts = admitted.columns["ts"], admitted.columns["ordered_ts"]
+    return np.where(ordered_ts == ABSENT, ts, ordered_ts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from importlib.metadata import version
 
 import pytest
@@ -52,6 +53,7 @@ def test_the_versions_are_those_that_were_read() -> None:
                 "_aborted_producers",
                 "_consume_aborted_up_to",
                 "_records_iterator",
+                "_consumer_record",
                 "next_fetch_offset",
             ],
         ),
@@ -94,6 +96,16 @@ def test_the_parser_of_records_has_the_names_unpacking_uses() -> None:
         "validate_crc",
     ):
         assert hasattr(DefaultRecordBatch, name), name
+
+
+def test_aiokafka_reads_a_fetch_as_the_plain_records_expect() -> None:
+    """Its loop asks a batch for no more than `plain_records` hands on, and makes a record's object in one place."""
+    loop = _source(PartitionRecords._unpack_records)
+    assert "records = self._records\n" in loop
+    assert "next_batch = records.next_batch()" in loop
+    assert "for record in next_batch:" in loop
+    assert set(re.findall(r"\brecord\.(\w+)", loop)) == {"offset"}
+    assert "consumer_record = self._consumer_record(tp, record)" in loop
 
 
 def test_faust_calls_what_the_transport_overrides() -> None:

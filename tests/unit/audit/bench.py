@@ -6,13 +6,15 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from streams.audit import comparison
 from streams.audit.admission import with_declared
 from streams.audit.calendar import read_calendar
 from streams.audit.declared import Declared, check_declared
 from streams.audit.plan import read_plan
 from streams.audit.result import AuditResult
-from streams.audit.workbook import Workbook, content_digest
+from streams.audit.workbook import Records, Workbook, content_digest
 from streams.audit.written import read_written
 from streams.domain.declarations import Declarations
 from streams.domain.pages import cursor_key, fingerprint_key
@@ -162,8 +164,9 @@ class Bench:
             book.reuse(reused or {})
             for place, log in self.log.items():
                 first = beginnings.get(place, 0)
-                rows = [(offset, time, b"key", value) for offset, (time, value) in enumerate(log) if offset >= first]
-                book.add(*place, rows)
+                times_ms = np.array([time for time, _ in log[first:]], np.int64)
+                values = [value for _, value in log[first:]]
+                book.add(*place, Records(np.arange(first, len(log)), times_ms, [b"key"] * len(values), values))
             left = [r for r in self.rejected if r.offset >= beginnings.get((r.topic, r.partition), 0)]
             book.add_set_aside([_row(record) for record in left])
             result = AuditResult("g1", {}, rejected_from_ms=rejected_from_ms)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.audit.admission import SHAPES, Kind, _judge, admit
+from streams.audit.batch_admission import ABSENT, BatchJudge
 from streams.audit.currencies import CURRENCIES, LAST_YEARS, is_over
 from streams.domain.currencies import END_MS, EXPONENTS, WITHDRAWN_MONTHS, is_good
 from streams.domain.decoding import Decoder
@@ -30,11 +32,31 @@ def counters_verdict(topic: str, value: bytes | None) -> str | None:
     return rejections[0][1].reason.value if rejections else None
 
 
-def audits_verdict(topic: str, value: bytes | None) -> str | None:
-    """Return the same by the audit, having checked that its short path and its long one agree."""
-    verdict = admit(topic, value, RECORD_TIME_MS)
-    assert _declared(topic, _judge(topic, value, RECORD_TIME_MS)) == _declared(topic, verdict)
+FIELDS = {topic: sorted({name for shape in SHAPES[topic].values() for name in shape.fields}) for topic in SHAPES}
+BATCH_JUDGES = {topic: BatchJudge(topic, FIELDS[topic]) for topic in SHAPES}
+
+
+def audits_verdict(topic: str, value: bytes | None, record_time_ms: int = RECORD_TIME_MS) -> str | None:
+    """Return the same by the audit, having checked that its ways from the shortest to the longest agree."""
+    verdict = admit(topic, value, record_time_ms)
+    assert _declared(topic, _judge(topic, value, record_time_ms)) == _declared(topic, verdict)
+    assert judged_in_a_batch(topic, value, record_time_ms) == _declared(topic, verdict)
     return verdict if isinstance(verdict, str) else None
+
+
+def judged_in_a_batch(topic: str, value: bytes | None, record_time_ms: int) -> dict[str, Any] | str:
+    """Return the reason for which a record is rejected between two good ones, or its type's fields."""
+    good = encode(VALID[topic]())
+    times_ms = np.array([RECORD_TIME_MS, record_time_ms, RECORD_TIME_MS])
+    found, rejected = BATCH_JUDGES[topic].judge([good, value, good], times_ms)
+    assert sorted([row for admitted in found for row in admitted.rows.tolist()] + list(rejected)) == [0, 1, 2]
+    if rejected:
+        return rejected[1]
+    (admitted,) = [admitted for admitted in found if 1 in admitted.rows]
+    place = admitted.rows.tolist().index(1)
+    flags = {"true": True, "false": False}
+    fields = {name: column[place] for name, column in admitted.columns.items() if column[place] not in {None, ABSENT}}
+    return {name: flags[field] if name == "flash" else field for name, field in fields.items()}
 
 
 def _declared(topic: str, verdict: dict[str, Any] | str) -> dict[str, Any] | str:
@@ -95,6 +117,9 @@ HOSTILE: list[tuple[str, bytes | None, str | None]] = [
     ("more than 5 minutes ahead", encode(order("a", ts=RECORD_TIME_MS + 300_001)), "future_event"),
     ("a key given twice, the last is good", encode(order("a")).replace(b"{", b'{"ts": "x", ', 1), None),
     ("a key given twice, the last is bad", encode(order("a")).replace(b"}", b', "ts": "x"}'), "wrong_type"),
+    ("an id given twice", encode(order("a")).replace(b"{", b'{"event_id": "b", ', 1), None),
+    ("a type given twice", encode(order("a")).replace(b"}", b', "type": "order_cancelled"}'), None),
+    ("a type given twice, the last is bad", encode(order("a")).replace(b"}", b', "type": "no"}'), "unknown_type"),
     ("minus zero", encode(order("a")).replace(b'"credit_minor": 7', b'"credit_minor": -0'), None),
     ("a control character", encode(order("a")).replace(b"tmall", b"tm\nall"), "not_json"),
     ("an escaped null", encode(order("a", platform="t\x00")), None),
@@ -231,9 +256,7 @@ def test_both_judge_a_withdrawn_currency_by_the_time_of_the_event(
     """By `ts`, not by the time of the order, and before what fields say about each other."""
     value = encode({name: field for name, field in event.items() if field is not ...})
     record_time_ms = 1_790_000_000_000
-    verdict = admit(topic, value, record_time_ms)
-    assert _judge(topic, value, record_time_ms) == verdict
-    assert (verdict if isinstance(verdict, str) else None) == expected
+    assert audits_verdict(topic, value, record_time_ms) == expected
     _, rejections = DECODERS[topic].decode([value], [record_time_ms])
     assert [rejection.reason.value for _, rejection in rejections] == ([expected] if expected else [])
 

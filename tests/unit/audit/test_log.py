@@ -23,13 +23,13 @@ class Stuck:
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Do nothing."""
 
-    async def getmany(self, *_: TopicPartition, **__: int) -> dict[TopicPartition, list[Any]]:
-        """Return nothing."""
-        return {}
-
     async def position(self, _: TopicPartition) -> int:
         """Stand still."""
         return 3
+
+
+async def _nothing(_: object, __: object) -> dict[TopicPartition, list[Any]]:
+    return {}
 
 
 async def test_a_log_that_gives_nothing_more_is_told_with_its_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,4 +37,4 @@ async def test_a_log_that_gives_nothing_more_is_told_with_its_offsets(monkeypatc
     consumer: Any = Stuck()
     wanted = {TopicPartition("p-orders", 1): (3, 9)}
     with pytest.raises(UnreachableError, match=r"p-orders\[1\] at offset 3 of 9"):
-        await anext(log._read(consumer, wanted, lambda _: None))
+        await anext(log._read(consumer, _nothing, wanted, lambda _: None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import struct
 import weakref
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.kafka.client import unpack as module
+from streams.kafka.client.plain_records import flat, give_whole_batches
 from streams.kafka.client.unpack import unpack
 from streams.native import IS_BUILT
 
@@ -184,6 +186,28 @@ def test_it_reads_what_aiokafka_reads(
     assert _columns(batches) == expected
     assert ours.next_fetch_offset == theirs.next_fetch_offset == end
     _assert_joined(batches, start, end)
+
+
+@given(_log(), st.integers(0, 60), st.integers(1, 4))
+def test_whole_batches_of_aiokafkas_own_loop_hold_what_it_reads(
+    log: tuple[bytes, list[tuple[int, int]], int], position: int, turn: int
+) -> None:
+    """From any position and in turns of any length; the audit reads so."""
+    data, aborted, end = log
+    start = min(position, end - 1)
+    theirs, ours = (_fetched(data, at=start, aborted=list(aborted)) for _ in range(2))
+    expected = [record for record in _aiokafkas(theirs) if record[0] >= start]
+    found: list[Any] = []
+    while len(batches := _turn(ours, turn)) == turn:
+        found += batches
+    found += batches
+    assert [(r.offset, r.key, r.value, r.timestamp) for r in flat(found, start)] == expected
+    assert ours.next_fetch_offset == theirs.next_fetch_offset == end
+
+
+def _turn(fetched: PartitionRecords, most: int) -> list[Any]:
+    give_whole_batches(fetched)
+    return list(islice(fetched, most)) if fetched._records_iterator is not None else []
 
 
 @pytest.mark.parametrize("is_built", EITHER_WAY)

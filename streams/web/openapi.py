@@ -24,6 +24,11 @@ INFO = {
     "epoch (UTC), money is an integer number of minor units of an ISO 4217 currency; both may exceed 64 bits in sums. "
     "Documents may gain keys.",
 }
+_HEAD = {
+    "openapi": "3.1.0",
+    "info": INFO,
+    "servers": [{"url": "..", "description": "Seen from this file, wherever the server lies."}],
+}
 _LATER = (
     "No committed state was read yet, all connections are taken, or a worker's visitors have had their share of it; "
     "Retry-After says when to ask again."
@@ -104,9 +109,7 @@ def description(dimensions: Sequence[str], amounts: Sequence[str] = ()) -> Schem
             {"200": _text("text/plain", "In Prometheus' text format, or OpenMetrics where the client accepts it.")},
         ),
     }
-    servers = [{"url": "..", "description": "Seen from this file, wherever the server lies."}]
-    components = {"schemas": schemas(dimensions, amounts)}
-    return {"openapi": "3.1.0", "info": INFO, "servers": servers, "paths": paths, "components": components}
+    return {**_HEAD, "paths": paths, "components": {"schemas": schemas(dimensions, amounts)}}
 
 
 def _stream(festival: Schema) -> Schema:

@@ -1,12 +1,14 @@
 """The embedded Apache Kafka: one real broker on this machine, for the demo, the tests, and `festival broker`.
 
 Call order: `start`, then any number of `kill` and `start`, at the end `stop`; or use it as a context manager. All of
-them block, from a moment (`kill`) to half a minute (the first `start`). The broker never outlives its starter.
+them block, from a moment (`kill`) to half a minute (the first `start`). The broker never outlives its starter. Three of
+them make a cluster: `streams.broker.cluster`, which calls `launch` and `await_answer` in place of `start`.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import os
 import shutil
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 
 from streams.broker import address
 from streams.broker.distribution import cache_directory, find_java, kafka_jars, show_nothing
+from streams.broker.properties import LOGGING, LOOPBACK, Quorum, server_properties
 from streams.errors import FestivalError, UsageError
 
 if TYPE_CHECKING:
@@ -28,10 +31,12 @@ if TYPE_CHECKING:
 
     from streams.broker.distribution import Show
 
-LOOPBACK = "127.0.0.1"
+
 DEFAULT_PORT = 9092
 PORTS_TRIED = 100
 HEAP_MB = 512
+CLUSTER_HEAP_MB = 320
+"""Of each of three."""
 START_SECONDS = 120
 """Ready takes 4 to 6 s on an idle machine with 2 cores, more after a kill (recovery) or with busy cores."""
 STOP_SECONDS = 20
@@ -44,22 +49,6 @@ LAUNCH = 'read -r go && exec "$@"'
 """Runs the JVM once it is told to: nothing starts if the starter dies before it has set its watch."""
 WATCH = 'read -r end; kill -9 "$0"'
 """Waits for the end of its input, which comes with the death of the starter, however it dies."""
-
-_LOGGING = """\
-appender.file.type = RollingFile
-appender.file.name = file
-appender.file.fileName = {directory}/kafka.log
-appender.file.filePattern = {directory}/kafka.log.%i
-appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d{{yyyy-MM-dd'T'HH:mm:ss.SSSXXX}} %p %c{{1}} %m%n
-appender.file.policies.type = Policies
-appender.file.policies.size.type = SizeBasedTriggeringPolicy
-appender.file.policies.size.size = 10MB
-appender.file.strategy.type = DefaultRolloverStrategy
-appender.file.strategy.max = 2
-rootLogger.level = WARN
-rootLogger.appenderRef.file.ref = file
-"""
 
 
 class BrokerFailedError(FestivalError):
@@ -80,20 +69,25 @@ class EmbeddedKafka:
         properties: Mapping[str, str] | None = None,
         format_options: Sequence[str] = (),
         show: Show = show_nothing,
+        quorum: Quorum | None = None,
     ) -> None:
         """Prepare a broker whose data lies in `directory`; nothing is started or written yet.
 
         `port`: where to listen, None for 9092 or the next free one. `announce_in`: the data directory in which other
         commands look for the address. `properties` go over ours, `format_options` to `kafka-storage format`.
+        `quorum`: the cluster it belongs to and its place there; None: it is alone.
         """
         self.directory = directory.absolute()
         self._is_port_explicit = port is not None
         self._port = port or DEFAULT_PORT
-        self._controller_port: int | None = None
+        self._quorum = quorum
+        self._controller_port = quorum.own_port if quorum is not None else None
         self._announce_in = announce_in
         self._properties = dict(properties or {})
         self._format_options = list(format_options)
         self._show = show
+        self._is_placed = False
+        """Whether its ports are chosen for good."""
         self._lock: int | None = None
         self._broker: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
@@ -127,13 +121,15 @@ class EmbeddedKafka:
         """
         assert self.pid is None, "already started"
         try:
-            self._start()
+            self.launch()
+            self.await_answer()
         except BaseException:
             self.kill()
             self._release()
             raise
 
-    def _start(self) -> None:
+    def launch(self) -> None:
+        """Start the broker and do not wait for it; raises as `start` does."""
         class_path = f"{kafka_jars(cache_directory(), self._show)}/*"
         java = find_java()
         self._acquire()
@@ -142,20 +138,21 @@ class EmbeddedKafka:
         # Compiled for a short life: takes 1.0 s of CPU and not 1.8.
         self._format([str(java), "-XX:TieredStopAtLevel=1", "-cp", class_path])
         self._launch(self._command(java, class_path))
+
+    def await_answer(self) -> None:
+        """Return once the launched broker answers; raises `BrokerFailedError`."""
         self._await_answer()
         if self._announce_in is not None:
             assert self._broker is not None
             address.announce(self._announce_in, self.address, self._broker.pid)
 
-    def stop(self) -> None:
-        """Stop the broker in order: what it holds in memory is written. Harmless when it does not run."""
-        if self._broker is not None and self._broker.poll() is None:
+    def stop(self, *, in_order: bool = True) -> None:
+        """Stop the broker, in order: what it holds in memory is written. Harmless when it does not run."""
+        if in_order and self._broker is not None and self._broker.poll() is None:
             self._broker.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._broker.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._broker.kill()
-        self._reap()
+        self.kill()
         self._release()
 
     def kill(self) -> None:
@@ -209,30 +206,25 @@ class EmbeddedKafka:
             self._lock = None
 
     def _choose_ports(self) -> None:
-        if self._controller_port is not None:
+        if self._is_placed:
             return  # a restart: clients know the address
         ports = range(self._port, self._port + (1 if self._is_port_explicit else PORTS_TRIED))
-        free = next((port for port in ports if _is_free(port)), None)
+        free = next((port for port in ports if is_free(port)), None)
         if free is None:
             raise UsageError(f"port {self._port} is taken: stop what listens there, or choose another with --broker")
         self._port = free
-        self._controller_port = any_free_port()
-        self._is_port_explicit = True
+        self._controller_port = self._controller_port or any_free_port()
+        self._is_port_explicit = self._is_placed = True
 
     def _write_files(self) -> None:
         assert self._controller_port is not None
-        controller = f"{LOOPBACK}:{self._controller_port}"
-        properties = _PROPERTIES | {
-            "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"CLIENT://{self.address},CONTROLLER://{controller}",
-            "advertised.listeners": f"CLIENT://{self.address}",
-            "log.dirs": f"{self.directory}/logs",
-        }
+        quorum = self._quorum or Quorum("", (self._controller_port,), 1)
+        properties = server_properties(self.address, quorum, self.directory)
         lines = (f"{key}={value}\n" for key, value in (properties | self._properties).items())
         config = self.directory / "server.properties"
         config.write_text("".join(lines), encoding="utf-8")
         config.chmod(0o600)  # `properties` may hold passwords
-        logging = _LOGGING.format(directory=self.directory)
+        logging = LOGGING.format(directory=self.directory)
         (self.directory / "log4j2.properties").write_text(logging, encoding="utf-8")
         # The libraries Java unpacks (zstd, lz4, snappy) are left there by a kill.
         shutil.rmtree(self.directory / "unpacked", ignore_errors=True)
@@ -244,7 +236,7 @@ class EmbeddedKafka:
         if mark.exists():
             return
         shutil.rmtree(self.directory / "logs", ignore_errors=True)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = self._quorum.cluster_id if self._quorum is not None else new_cluster_id()
         config = str(self.directory / "server.properties")
         # Behind an equals sign, as one id in 64 begins with a minus.
         chosen = ["format", f"--cluster-id={cluster}", "-c", config, *self._format_options]
@@ -257,7 +249,7 @@ class EmbeddedKafka:
     def _command(self, java: Path, class_path: str) -> list[str]:
         return [
             str(java),
-            f"-Xmx{HEAP_MB}m",
+            f"-Xmx{HEAP_MB if self._quorum is None else CLUSTER_HEAP_MB}m",
             "-XX:-UsePerfData",
             # The JVM's second compiler takes a quarter of a core for minutes and makes a broker, which moves bytes, no
             # cheaper: without it two workers beside it on two cores count 1.2 x as fast.
@@ -318,36 +310,13 @@ class EmbeddedKafka:
                 address.withdraw(self._announce_in, pid)
 
 
-_PROPERTIES = {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "inter.broker.listener.name": "CLIENT",
-    # There is only one of us.
-    "offsets.topic.replication.factor": "1",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    "offsets.topic.num.partitions": "4",
-    "transaction.state.log.num.partitions": "4",
-    "share.coordinator.state.topic.num.partitions": "1",
-    # A topic that springs up by a typing error has the wrong number of partitions and the wrong clock.
-    "auto.create.topics.enable": "false",
-    "group.initial.rebalance.delay.ms": "0",
-    # Half of what tests of dead workers set; the broker's own default is 6 s.
-    "group.min.session.timeout.ms": "2000",
-    # After a kill the controller refuses the new process until the session of the old one has ended: 13 s to come
-    # back with the default of 9 s.
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
-    # The default takes a quarter of the heap.
-    "log.cleaner.dedupe.buffer.size": "33554432",
-}
+def new_cluster_id() -> str:
+    """Return the id of a cluster to be."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Return whether a broker can listen on a port of the loopback interface."""
     with socket.socket() as probe:
         # As the broker itself does: a port whose old connections are still fading out is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
@@ -21,6 +22,8 @@ from streams.engine.status import WorkerStatus
 from streams.errors import UnreachableError, UsageError
 from streams.festivals import load_festivals
 from streams.festivals.declared import load_declared
+from streams.kafka.client.clients import await_broker, through_trouble
+from streams.kafka.client.denials import denial
 from streams.kafka.cluster.topics import check_topics
 from streams.kafka.cluster.watch import watch_clock, watch_settings
 from streams.kafka.group.claim import claim_name
@@ -29,7 +32,7 @@ from streams.kafka.group.worker import Worker, declare_festivals
 from streams.kafka.ledger.store import KafkaLedgerStore
 from streams.log import identify
 from streams.native import IS_BUILT
-from streams.process import has_broker, quiet_libraries, serve, stop_signal
+from streams.process import quiet_libraries, serve, stop_signal, unless_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,10 +106,18 @@ async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> Wo
     try:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.close)
-            if not await has_broker(settings, stopped):
+
+            principal = settings.security.principal
+
+            async def prepare() -> tuple[int, str]:
+                await await_broker(settings)
+                partitions = await through_trouble(partial(check_topics, settings, may_differ=True))
+                return partitions, await through_trouble(partial(_current_generation, store, declarations, principal))
+
+            prepared = await unless_stopped(stopped, prepare)
+            if prepared is None:
                 return WorkerReport(claim.name, "", {}, 0, 0)
-            partitions = await check_topics(settings, may_differ=True)
-            generation = await _current_generation(store, declarations)
+            partitions, generation = prepared
             log.info(
                 "worker starts",
                 extra={"worker": claim.name, "partitions": partitions, "generation": generation, "compiled": IS_BUILT},
@@ -124,7 +135,7 @@ async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> Wo
         claim.release()
 
 
-async def _current_generation(store: Store, declarations: Declarations) -> str:
+async def _current_generation(store: Store, declarations: Declarations, principal: str) -> str:
     """Return the current generation, with every festival declared beside it, before the group is joined."""
     try:
         await declare_festivals(store, declarations)
@@ -132,7 +143,8 @@ async def _current_generation(store: Store, declarations: Declarations) -> str:
     except FingerprintError as error:
         raise UsageError(str(error)) from error
     except KafkaError as error:
-        raise UnreachableError(f"the ledger cannot be read: {error}; check the broker") from error
+        why = denial(error, principal, "Read")
+        raise UnreachableError(f"the ledger cannot be read: {why or error}; check the broker") from error
 
 
 def _report(name: str, worker: Worker) -> WorkerReport:

@@ -28,6 +28,7 @@ from streams.engine.clock import BrokerClock, SystemClock
 from streams.engine.topic_names import BRIDGE, BRIDGE_REJECTED
 from streams.errors import UnreachableError, UsageError
 from streams.festivals.declared import load_declared
+from streams.kafka.client.clients import await_broker, through_trouble
 from streams.kafka.client.log_reader import LogReader
 from streams.kafka.cluster.survey import describe
 from streams.kafka.cluster.topics import check_topics, own_names
@@ -37,7 +38,7 @@ from streams.kafka.group.faust_app import build_app
 from streams.kafka.ledger.store import crash_from_environment
 from streams.log import identify
 from streams.mapping.hashing import load_hash
-from streams.process import has_broker, quiet_libraries, serve, stop_signal
+from streams.process import quiet_libraries, serve, stop_signal, unless_stopped
 from streams.web.entrance import entrance_of
 from streams.web.ports import listen
 
@@ -82,10 +83,16 @@ async def run_bridge(
     try:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(registry.close)
-            if not await has_broker(settings, stopped):
+
+            async def prepare() -> bool:
+                await await_broker(settings)
+                check = partial(check_topics, settings, also=(BRIDGE, BRIDGE_REJECTED), may_differ=True)
+                await through_trouble(check)
+                await through_trouble(partial(_refuse_missing, settings, bridge_map))
+                return True
+
+            if not await unless_stopped(stopped, prepare):
                 return {}
-            await check_topics(settings, also=(BRIDGE, BRIDGE_REJECTED), may_differ=True)
-            await _refuse_missing(settings, bridge_map)
             shared = translating(
                 KafkaCluster(settings, clock),
                 settings.prefix,

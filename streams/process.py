@@ -12,24 +12,25 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvloop
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streams.domain.declarations import FingerprintError
 from streams.errors import FestivalError, UnreachableError, UsageError
-from streams.kafka.client.clients import await_broker
 from streams.kafka.group.worker import FailStopError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from streams.kafka.group.membership import Member
     from streams.kafka.group.transport import BatchApp
     from streams.settings import Settings
 
 log = logging.getLogger("festival.worker")
+
+T = TypeVar("T")
 
 STOP_SECONDS = 8.0
 """Longest orderly stop: the final checkpoints may take 5 s of it. Then the process ends as it is; nothing is lost."""
@@ -59,14 +60,12 @@ def stop_signal() -> asyncio.Event:
     return stopped
 
 
-async def has_broker(settings: Settings, stopped: asyncio.Event) -> bool:
-    """Return whether the broker has answered, False where a signal came first; raises `BrokerAwayError`."""
-    answering, stopping = asyncio.create_task(await_broker(settings)), asyncio.create_task(stopped.wait())
+async def unless_stopped(stopped: asyncio.Event, prepare: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+    """Return what `prepare` does, None where a signal comes first; raises what it raises."""
+    answering, stopping = asyncio.create_task(prepare()), asyncio.create_task(stopped.wait())
     try:
         await asyncio.wait({answering, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if answering.done():
-            answering.result()
-        return answering.done()
+        return answering.result() if answering.done() else None
     finally:
         for task in (answering, stopping):
             task.cancel()

@@ -36,7 +36,7 @@ DEFAULT_PORT = 9092
 PORTS_TRIED = 100
 HEAP_MB = 512
 CLUSTER_HEAP_MB = 320
-"""Of each of three."""
+"""Three of them share a machine."""
 START_SECONDS = 120
 """Ready takes 4 to 6 s on an idle machine with 2 cores, more after a kill (recovery) or with busy cores."""
 STOP_SECONDS = 20

@@ -30,7 +30,7 @@ from streams.festivals.selection import coming_festival
 from streams.kafka.cluster.broker_time import MEND, listen, said_of
 from streams.kafka.cluster.open_transactions import look_once
 from streams.kafka.cluster.permissions import inspect_cluster, needs
-from streams.kafka.cluster.topics import TopicsError, check_topics, partitions_of, topics_command
+from streams.kafka.cluster.topics import DeniedError, TopicsError, check_topics, partitions_of, topics_command
 from streams.night.leftovers import leftovers
 from streams.serving import quiet_clients
 
@@ -171,7 +171,7 @@ async def _check_cluster(settings: Settings, workers: int | None) -> list[Findin
     found = [Finding("broker", "ok", f"{settings.bootstrap_servers} answers, {count}")]
     try:
         partitions = await check_topics(settings)
-    except TopicsError as error:
+    except (TopicsError, DeniedError) as error:
         found += [finding_of("topics", "wrong", line) for line in str(error).splitlines()]
     else:
         found.append(Finding("topics", "ok", f"all there and as they must be, {partitions} partitions each"))
@@ -196,7 +196,7 @@ async def _check_publishing(settings: Settings) -> list[Finding]:
         return []
     try:
         is_there = topic in await partitions_of(settings, [topic])
-    except TopicsError as error:
+    except DeniedError as error:
         return [Finding("publishing", "note", f"the boards' user must see it, this one does not: {error}")]
     if is_there:
         return [Finding("publishing", "ok", f"boards publish the totals on {topic}")]

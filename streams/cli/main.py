@@ -128,8 +128,13 @@ def tell(error: FestivalError) -> None:
 def _kafka_problem(error: Exception) -> UnreachableError | None:
     """Return what a connection error of the Kafka client means to an operator, None for any other error."""
     kafka = sys.modules.get("aiokafka.errors")
-    if kafka is None or not isinstance(error, kafka.KafkaConnectionError | kafka.AuthenticationFailedError):
+    if kafka is None or not isinstance(error, kafka.KafkaError):
         return None
-    # The library's own text lists addresses as tuples, and says no more than this.
-    why = "" if "Unable to bootstrap" in str(error) else f": {error}"
-    return UnreachableError(f"Kafka cannot be reached{why}. Check --broker and FESTIVAL_SECURITY_*.")
+    from streams.kafka.client.causes import cause_of  # noqa: PLC0415 - a command without Kafka does without it
+    from streams.kafka.client.denials import denial  # noqa: PLC0415 - the same
+
+    if (denied := denial(error, "this user", "read or write")) is not None:
+        return UnreachableError(f"Kafka does not allow it: {denied}; see `festival check`.")
+    if not (error.retriable or isinstance(error, kafka.AuthenticationFailedError)):
+        return None
+    return UnreachableError(f"Kafka cannot be reached: {cause_of(error)}. Check --broker and FESTIVAL_SECURITY_*.")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.broker.embedded import any_free_port
@@ -17,6 +17,7 @@ from streams.cli.main import run
 from streams.configuration import DAY_MS
 from streams.engine.topic_names import IMPORTS, SOURCES, rejected_topic
 from streams.errors import UnreachableError
+from streams.kafka.client.administrator import Administrator
 from streams.kafka.cluster import topics
 from streams.kafka.cluster.topic_settings import specs_of
 from streams.kafka.cluster.topics import TopicsError, check_topics, create_topics
@@ -35,8 +36,8 @@ def settings(kafka: str, prefix: str) -> Settings:
 
 
 @asynccontextmanager
-async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(**settings.client_options())
+async def admin(settings: Settings) -> AsyncIterator[Administrator]:
+    client = Administrator(**settings.client_options())
     await client.start()
     try:
         yield client

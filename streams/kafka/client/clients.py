@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
     IncompatibleBrokerVersion,
     InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
     ProducerFenced,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
 )
 
 from streams.engine.checkpoint import FencedError
 from streams.errors import UnreachableError
+from streams.kafka.client.causes import cause_of, causes_of
+from streams.kafka.client.denials import is_denied
 from streams.kafka.client.internals import install
 from streams.kafka.client.refusals import RefusedError, told_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from streams.settings import Settings
 
@@ -51,13 +50,6 @@ COMPRESSION = "snappy"
 TRANSACTION_TIMEOUT_MS = 10_000
 """After a crash in mid-transaction with nobody taking over, readers wait this long for the broker to abort it."""
 FETCH_BYTES = 8 * 1024 * 1024
-
-PERMANENT = (
-    ClusterAuthorizationFailedError,
-    IncompatibleBrokerVersion,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
-)
 
 
 class BrokerAwayError(UnreachableError, KafkaConnectionError):
@@ -94,6 +86,7 @@ class _Client(Protocol):
 
 
 C = TypeVar("C", bound=_Client)
+T = TypeVar("T")
 
 
 async def start_producer(settings: Settings, transactional_id: str) -> AIOKafkaProducer:
@@ -173,17 +166,34 @@ def cannot_reach(settings: Settings, error: BaseException) -> BrokerAwayError:
     """Return a failed connection as the operator is told of it."""
     if isinstance(error.__cause__, RefusedError):
         return BrokerAwayError(f"Kafka at {settings.bootstrap_servers}: {error.__cause__}")
-    # aiokafka's own text for it lists the addresses as tuples, and says no more than this; a timeout has no text.
-    why = "" if "Unable to bootstrap" in str(error) or not str(error) else f" ({error})"
+    why = f" ({cause_of(error)})" if str(error) or error.__cause__ is not None else ""
     return BrokerAwayError(
         f"Kafka at {settings.bootstrap_servers} cannot be reached{why}: is it running, is that its address as seen "
         "from here, and do FESTIVAL_SECURITY_* fit it?"
     )
 
 
+async def through_trouble(ask: Callable[[], Awaitable[T]]) -> T:
+    """Return what `ask` does, asked again for `START_SECONDS` while a broker is away or does not allow it.
+
+    For the start of what runs for long: an election or a right that is given just now end nobody. Raises what `ask`
+    raised last.
+    """
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + START_SECONDS
+    while True:
+        try:
+            return await ask()
+        except (UnreachableError, KafkaError, OSError) as error:
+            if loop.time() + RETRY_SECONDS >= limit:
+                raise
+            outage.tell("the first answers", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
 def is_permanent(error: BaseException) -> bool:
-    """Return whether waiting does not help: the broker refuses; aiokafka may hide that in a more general error."""
-    return isinstance(error, PERMANENT) or isinstance(error.__cause__, PERMANENT)
+    """Return whether the broker refuses: another try at once does not help; who may wait tries again later."""
+    return is_denied(error) or isinstance(error, IncompatibleBrokerVersion)
 
 
 async def stop(client: _Client | None) -> None:
@@ -206,13 +216,7 @@ async def stop(client: _Client | None) -> None:
 
 def is_fenced(error: BaseException) -> bool:
     """Return whether a newer owner is the cause of a failed transaction, which aiokafka may hide behind others."""
-    causes: list[BaseException] = []
-    pending: list[BaseException | None] = [error]
-    for cause in pending:
-        if cause is not None and cause not in causes:
-            causes.append(cause)
-            pending += [cause.__cause__, cause.__context__]
-    return any(isinstance(cause, ProducerFenced | InvalidProducerEpoch | FencedError) for cause in causes)
+    return any(isinstance(each, ProducerFenced | InvalidProducerEpoch | FencedError) for each in causes_of(error))
 
 
 def _look_at(task: asyncio.Future[None]) -> None:

@@ -14,27 +14,26 @@ from weakref import WeakSet
 import aiokafka.admin.client
 import aiokafka.client
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import create_conn
 from aiokafka.consumer import fetcher
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
-from streams.kafka.client.refusals import named, unheard
+from streams.kafka.client.causes import Address, UnreachedError
+from streams.kafka.client.connection import Connection
+from streams.kafka.client.refusals import RefusedError, named, unheard
 from streams.renewed import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    from aiokafka.conn import AIOKafkaConnection
 
 
 @cache
 def install() -> None:
     """Install what the module's docstring names. May be called again.
 
-    Asking for a topic never makes it, a client that is closed leaves no connection open, and fetched bytes are seen
-    before they are parsed.
+    Asking for a topic never makes it, a client that is closed leaves no connection open, no connection waits for a
+    silent broker for ever, a first connection that fails says why, and fetched bytes are seen before they are parsed.
     """
     # By default a broker makes a topic that a client merely asks for: a source that was deleted would be back, empty.
     for module in (aiokafka.client, aiokafka.admin.client):
@@ -57,25 +56,38 @@ class _FirstConnections:
 
     def __init__(self) -> None:
         self.is_asking = True
-        self.opened: list[AIOKafkaConnection] = []
-        self.problem: BaseException | None = None
-        """Why the last one could not be opened: the client itself only logs it."""
+        self.opened: list[Connection] = []
+        self.refused: dict[Address, BaseException] = {}
+        """Why an address has no connection: the client itself only logs it."""
+
+    def problem(self) -> BaseException | None:
+        """Return why nobody has answered: what the broker refuses comes before what the network does."""
+        refusals = [error for error in self.refused.values() if isinstance(error, RefusedError)]
+        if refusals:
+            return refusals[-1]
+        silent = {(c.host, c.port): c.ended_by for c in self.opened if isinstance(c.ended_by, TimeoutError)}
+        closed = [connection for connection in self.opened if (connection.host, connection.port) not in silent]
+        causes = {**silent, **self.refused}
+        return unheard(closed) or (UnreachedError(causes) if causes else None)
 
 
 _first_connections: ContextVar[_FirstConnections | None] = ContextVar("first_connections", default=None)
 _closed_clients: Final[WeakSet[AIOKafkaClient]] = WeakSet()
 
 
-async def _create_conn(*args: Any, **options: Any) -> AIOKafkaConnection:  # noqa: ANN401 - aiokafka's options
+async def _create_conn(host: str, port: int, **options: Any) -> Connection:  # noqa: ANN401 - aiokafka's options
     first = _first_connections.get()
     password = options.get("sasl_plain_password")
     if isinstance(password, Secret):
         options["sasl_plain_password"] = await asyncio.to_thread(password.current)
+    connection = Connection(host, port, **options)
     try:
-        connection: AIOKafkaConnection = await create_conn(*args, **options)
+        await connection.connect()
     except (OSError, KafkaError) as error:
-        if first is not None:
-            first.problem = await named(error, options["security_protocol"], *args)
+        if first is not None and first.is_asking:
+            is_silent = isinstance(error, TimeoutError) or isinstance(connection.ended_by, TimeoutError)
+            told = error if is_silent else await named(error, options["security_protocol"], host, port)
+            first.refused[host, port] = told
         raise
     if first is not None and first.is_asking:
         first.opened.append(connection)
@@ -83,7 +95,7 @@ async def _create_conn(*args: Any, **options: Any) -> AIOKafkaConnection:  # noq
 
 
 def _closing_on_failure(bootstrap: Callable[[AIOKafkaClient], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
-    """Return `bootstrap`; one that is cancelled while it waits for an answer closes what it has opened."""
+    """Return `bootstrap`; it closes what it has opened where it is cancelled, and says why it fails."""
 
     async def wrapped(client: AIOKafkaClient) -> None:
         first = _FirstConnections()
@@ -91,10 +103,13 @@ def _closing_on_failure(bootstrap: Callable[[AIOKafkaClient], Awaitable[None]]) 
         try:
             await bootstrap(client)
         except BaseException as error:
+            problem = first.problem()
             for connection in first.opened:
                 connection.close()
             if isinstance(error, KafkaConnectionError):
-                raise error from first.problem or unheard(first.opened)
+                if isinstance(problem, UnreachedError):
+                    raise problem from error
+                raise error from problem
             raise
         finally:
             first.is_asking = False  # the tasks that were begun meanwhile have the same context
@@ -117,8 +132,8 @@ def _remembering(close: Callable[[AIOKafkaClient], Awaitable[None]]) -> Callable
 def _closing_when_late(get: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """Return `_get_conn`; a connection that stands only after its client was closed is closed at once."""
 
-    async def wrapped(client: AIOKafkaClient, node_id: int, **options: Any) -> AIOKafkaConnection | None:  # noqa: ANN401 - aiokafka's options
-        connection: AIOKafkaConnection | None = await get(client, node_id, **options)
+    async def wrapped(client: AIOKafkaClient, node_id: int, **options: Any) -> Connection | None:  # noqa: ANN401 - aiokafka's options
+        connection: Connection | None = await get(client, node_id, **options)
         if connection is None or client not in _closed_clients:
             return connection
         connection.close()

@@ -21,8 +21,7 @@ from streams.kafka.cluster.rights import RIGHTS
 from streams.kafka.cluster.topics import open_admin
 
 if TYPE_CHECKING:
-    from aiokafka.admin import AIOKafkaAdminClient
-
+    from streams.kafka.client.administrator import Administrator
     from streams.settings import Settings
 
 READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS = 3, 4, 8, 10
@@ -113,12 +112,12 @@ def missing_on(allowed: int, needed: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(NAMES[code] for code in needed if allowed != NOT_TOLD and not allowed & 1 << code)
 
 
-async def missing_on_group(admin: AIOKafkaAdminClient, group: str) -> tuple[str, ...]:
+async def missing_on_group(admin: Administrator, group: str) -> tuple[str, ...]:
     """Return the operations that a member of a group needs and has not."""
     return tuple(operation for lack in await _group_lacks(admin, group) for operation in lack.operations)
 
 
-async def _group_lacks(admin: AIOKafkaAdminClient, group: str) -> list[Lack]:
+async def _group_lacks(admin: Administrator, group: str) -> list[Lack]:
     try:
         async with asyncio.timeout(COORDINATOR_SECONDS):
             coordinator = await _coordinator(admin, group)
@@ -134,7 +133,7 @@ async def _group_lacks(admin: AIOKafkaAdminClient, group: str) -> list[Lack]:
     return _lacks(described.get("authorized_operations", NOT_TOLD), (READ,), "group", group)
 
 
-async def _coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
+async def _coordinator(admin: Administrator, group: str) -> int:
     """Return the broker that looks after the group; the first ever asked for makes a new cluster create its topic."""
     while True:
         try:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.new_partitions import NewPartitions
 from aiokafka.errors import (
@@ -37,6 +37,8 @@ from streams.engine.topic_names import (
 )
 from streams.errors import UnreachableError, UsageError
 from streams.kafka.client import clients
+from streams.kafka.client.administrator import AWAY, Administrator
+from streams.kafka.client.denials import denial, is_denied
 from streams.kafka.client.internals import install
 from streams.kafka.cluster.topic_settings import deviations, specs_of
 
@@ -56,12 +58,18 @@ OTHERS = (IMPORTS, AUDITS, TOTALS, BRIDGE, BRIDGE_REJECTED)
 DEFAULT_PARTITIONS = 4
 """Partitions bound the number of workers, and each costs a transaction per checkpoint: 4 take 11 ms, 32 take 67."""
 REQUEST_TIMEOUT_MS = 15_000
+KNOWN_SECONDS = 10.0
+"""Longest wait until all brokers know of the same topics."""
 _LEADERS_TRIES = 100
 _LEADERS_PAUSE_SECONDS = 0.1
 
 
 class TopicsError(UsageError):
     """Topics are missing or not as they must be; the text holds the commands that mend them."""
+
+
+class DeniedError(UnreachableError):
+    """The broker does not allow it; the text names principal, operation and resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,40 +138,74 @@ def own_names(settings: Settings) -> frozenset[str]:
 async def partitions_of(settings: Settings, names: Sequence[str]) -> dict[str, int]:
     """Return the number of partitions of those topics that exist, by their full names.
 
-    Raises `TopicsError` where one may not be described, `UnreachableError` without a broker.
+    Raises `DeniedError` where one may not be described, `UnreachableError` without a broker.
     """
     async with open_admin(settings) as admin:
         return await _partitions(admin, names)
 
 
 @asynccontextmanager
-async def open_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def open_admin(settings: Settings) -> AsyncIterator[Administrator]:
     """Give a connected admin client; what Kafka refuses meanwhile is an `UnreachableError`."""
     install()
-    admin = AIOKafkaAdminClient(**settings.client_options(), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin = Administrator(**settings.client_options(), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         try:
             async with asyncio.timeout(clients.REACH_SECONDS):
                 await admin.start()
             yield admin
-        except (KafkaConnectionError, TimeoutError) as error:
+        except (*AWAY, TimeoutError) as error:
             raise clients.cannot_reach(settings, error) from error
         except KafkaError as error:
+            if is_denied(error):
+                raise DeniedError(str(denial(error, settings.security.principal, "Describe"))) from error
             raise UnreachableError(f"Kafka at {settings.bootstrap_servers} refuses to answer: {error}") from error
     finally:
         await admin.close()
 
 
-async def _partitions(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
-    """Return the number of partitions of those topics that exist."""
-    found = {}
-    for topic in await admin.describe_topics(list(names)):
+async def _partitions(admin: Administrator, names: Sequence[str]) -> dict[str, int]:
+    """Return the number of partitions of those topics that exist, once all brokers that answer know of the same.
+
+    What was made a moment ago is not known everywhere; after `KNOWN_SECONDS` it is what one of them knows.
+    """
+    clock = asyncio.get_running_loop().time
+    limit = clock() + KNOWN_SECONDS
+    while True:
+        known = await _known(admin, names)
+        if all(each == known[0] for each in known) or clock() >= limit:
+            return {name: max(each.get(name, 0) for each in known) for name in names if any(name in k for k in known)}
+        await asyncio.sleep(_LEADERS_PAUSE_SECONDS)
+
+
+async def _known(admin: Administrator, names: Sequence[str]) -> list[dict[str, int]]:
+    """Return the number of partitions with a leader of those topics that exist, as each broker knows it."""
+    answers = await asyncio.gather(
+        *(admin.describe_at(node, list(names)) for node in admin.nodes), return_exceptions=True
+    )
+    found: list[dict[str, int]] = []
+    problem: BaseException = KafkaConnectionError("no broker is known")
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            if not isinstance(answer, AWAY):
+                raise answer
+            problem = answer
+            continue
+        found.append(_counts(answer))
+    if not found:
+        raise problem
+    return found
+
+
+def _counts(topics: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    counts = {}
+    for topic in topics:
         error = for_code(topic["error_code"])
         if error is NoError:
-            found[topic["topic"]] = len(topic["partitions"])
-        elif error is not UnknownTopicOrPartitionError:
-            raise TopicsError(f"topic {topic['topic']}: the broker does not describe it: {error.description}")
-    return found
+            counts[topic["topic"]] = len(topic["partitions"])
+        elif not error.retriable:  # else it is not there, or not yet
+            raise error(topic["topic"])
+    return counts
 
 
 def _refuse_other_counts(found: Mapping[str, int], partitions: int) -> None:
@@ -177,7 +219,7 @@ def _refuse_other_counts(found: Mapping[str, int], partitions: int) -> None:
         )
 
 
-async def _create(admin: AIOKafkaAdminClient, specs: Sequence[Spec], partitions: int) -> None:
+async def _create(admin: Administrator, specs: Sequence[Spec], partitions: int) -> None:
     topics = []
     for spec in specs:
         topic = NewTopic(spec.name, spec.partitions or partitions, 1, topic_configs=dict(spec.created_with))
@@ -196,7 +238,7 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[Spec], partitions:
         raise TopicsError("\n".join(problems))
 
 
-async def _grow(admin: AIOKafkaAdminClient, settings: Settings, names: Sequence[str], partitions: int) -> None:
+async def _grow(admin: Administrator, settings: Settings, names: Sequence[str], partitions: int) -> None:
     if not names:
         return
     try:
@@ -210,16 +252,24 @@ async def _grow(admin: AIOKafkaAdminClient, settings: Settings, names: Sequence[
         ) from error
 
 
-async def _await_leaders(admin: AIOKafkaAdminClient, partitions: Mapping[str, int]) -> None:
-    """Return once each new partition has a leader: clients that ask earlier see them missing.
+async def _await_leaders(admin: Administrator, partitions: Mapping[str, int]) -> None:
+    """Return once every broker that answers knows a leader of each new partition: who asks earlier sees them missing.
 
     `partitions` says how many each topic has at least.
     """
     for _ in range(_LEADERS_TRIES if partitions else 0):
-        topics = await admin.describe_topics(list(partitions))
-        if all(t["error_code"] == 0 and _led(t) >= partitions[t["topic"]] for t in topics):
+        nodes = admin.nodes
+        answers = await asyncio.gather(
+            *(admin.describe_at(node, list(partitions)) for node in nodes), return_exceptions=True
+        )
+        told = [answer for answer in answers if not isinstance(answer, AWAY)]
+        if told and all(not isinstance(answer, BaseException) and _are_led(answer, partitions) for answer in told):
             return
         await asyncio.sleep(_LEADERS_PAUSE_SECONDS)
+
+
+def _are_led(topics: Sequence[Mapping[str, Any]], partitions: Mapping[str, int]) -> bool:
+    return all(topic["error_code"] == 0 and _led(topic) >= partitions[topic["topic"]] for topic in topics)
 
 
 def _led(topic: Mapping[str, Any]) -> int:
@@ -232,9 +282,7 @@ def _only(found: Mapping[str, int], settings: Settings, names: Sequence[str]) ->
     return {settings.prefix + name: found[settings.prefix + name] for name in names if settings.prefix + name in found}
 
 
-async def _check(
-    admin: AIOKafkaAdminClient, settings: Settings, specs: Sequence[Spec], *, may_differ: bool = False
-) -> int:
+async def _check(admin: Administrator, settings: Settings, specs: Sequence[Spec], *, may_differ: bool = False) -> int:
     found = await _partitions(admin, [spec.name for spec in specs])
     problems = []
     if missing := [spec.name for spec in specs if spec.name not in found]:
@@ -302,7 +350,7 @@ async def look_at_settings(settings: Settings) -> list[Deviation]:
     return [deviation for each in found for deviation in each]
 
 
-async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+async def _configs(admin: Administrator, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the effective settings of those topics that exist, the broker's defaults included."""
     if not names:
         return {}

@@ -21,9 +21,8 @@ from streams.kafka.group.members import process_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aiokafka.admin import AIOKafkaAdminClient
-
     from streams.engine.judgement import LogRange
+    from streams.kafka.client.administrator import Administrator
 
 _PROCESS = re.compile(r"festival-(?P<name>.*)@(?P<host>[^:@]*):(?P<process>\d+):\d+:(?P<version>.*)")
 
@@ -63,7 +62,7 @@ class Roster(msgspec.Struct, frozen=True):
     lag_records: int
 
 
-async def read_roster(admin: AIOKafkaAdminClient, prefix: str) -> Roster:
+async def read_roster(admin: Administrator, prefix: str) -> Roster:
     """Return the group of the workers and the source topics as they are now; raises `KafkaError`."""
     group = prefix + GROUP
     coordinator = await admin.find_coordinator(group)

@@ -106,6 +106,7 @@ class BridgeMember(Member):
                 on_failure=self.fail,
                 tell=tell_bridge,
                 told={"topic": source.topic},
+                principal=settings.security.principal,
             )
             charges.append(Charge(driver, status))
         app.sources = {source.topic: source.topic for source in bridge_map.sources}

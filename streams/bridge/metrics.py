@@ -100,9 +100,9 @@ class BridgeCollector(Collector):
             if partition.reason is not None
         ]
         waiting = [
-            ((topic, str(number), reason), 1)
+            ((topic, str(number), why.reason), 1)
             for topic, status, _ in copies
-            for number, (reason, _) in status.waiting().items()
+            for number, why in status.waiting().items()
         ]
         positions = [
             ((topic, str(number)), position)

@@ -6,9 +6,11 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from streams.bridge.outcomes import WaitReason
 from streams.bridge.progress import BridgeCursor, TranslatedCheckpoint
 from streams.engine import effects as fx
 from streams.engine.status import ADVICE, HeldReason, WorkerStatus
+from streams.engine.trouble import BROKER_AWAY, NOT_ALLOWED
 from streams.kafka.group.telling import tell
 
 if TYPE_CHECKING:
@@ -30,26 +32,19 @@ BRIDGE_ADVICE = {
 """What to do, where it is not what a worker's operator does."""
 
 
+TOLD_ELSEWHERE = frozenset({NOT_ALLOWED, BROKER_AWAY})
+"""Reasons that are not of one partition: who looks after the group tells them (`streams.kafka.group.hindrances`)."""
+OF_RECORDS = frozenset({WaitReason.REGISTRY_AWAY, WaitReason.UNKNOWN_SCHEMA, WaitReason.NOT_ALLOWED})
+"""Reasons that a record which was translated ends."""
+
+
 class BridgeStatus(WorkerStatus):
     """The status of one source. One writer, any number of readers."""
 
     def __init__(self, topic: str) -> None:
         """Start before the group is joined."""
         super().__init__((topic,))
-        self._waiting: dict[int, tuple[str, str]] = {}
         self._events: Counter[str] = Counter()
-
-    def waits(self, partition: int, reason: str, detail: str) -> bool:
-        """Note that a partition waits; return whether that is news."""
-        with self._lock:
-            is_new = self._waiting.get(partition, ("", ""))[0] != reason
-            self._waiting[partition] = reason, detail
-        return is_new
-
-    def goes_on(self, partition: int) -> bool:
-        """Note that a partition does not wait; return whether it did."""
-        with self._lock:
-            return self._waiting.pop(partition, None) is not None
 
     def observe_checkpoint(self, partition: int, cursor: Cursor, seconds: float) -> set[tuple[str, str]]:
         """Note a committed checkpoint; return (topic, reason) of rejections not met before."""
@@ -61,11 +56,6 @@ class BridgeStatus(WorkerStatus):
                 self._events[kind] += number - known.get(kind, 0)
         return super().observe_checkpoint(partition, cursor, seconds)
 
-    def waiting(self) -> dict[int, tuple[str, str]]:
-        """Return reason and detail of the partitions that wait."""
-        with self._lock:
-            return {number: why for number, why in self._waiting.items() if number in self._partitions}
-
     def events(self) -> dict[str, int]:
         """Return how many events of each type were sent by this process."""
         with self._lock:
@@ -73,8 +63,9 @@ class BridgeStatus(WorkerStatus):
 
     def readiness(self, now_ms: int) -> tuple[bool, str]:
         """Return whether the source is read, and a sentence for the operator."""
-        if waiting := self.waiting():
-            told = "; ".join(f"partition {n} waits ({reason}): {detail}" for n, (reason, detail) in waiting.items())
+        waiting = {number: why for number, why in self.waiting().items() if why.reason != BROKER_AWAY}
+        if waiting:
+            told = "; ".join(f"partition {n} waits ({why.reason}): {why.detail}" for n, why in waiting.items())
             return False, told
         return super().readiness(now_ms)
 
@@ -85,14 +76,16 @@ def tell_bridge(news: fx.Telling, number: int, status: BridgeStatus, now_ms: int
     where = {"topic": topic, "partition": number}
     match news:
         case fx.TellWaiting():
-            if status.waits(number, news.reason, news.detail):
+            is_new = status.waits(number, news.reason, news.detail, now_ms)
+            if is_new and news.reason not in TOLD_ELSEWHERE:
                 log.warning("partition waits: %s", news.detail, extra={**where, "reason": news.reason})
             return
-        case fx.TellBatch() | fx.TellCounting():
-            if status.goes_on(number) and isinstance(news, fx.TellBatch):
+        case fx.TellBatch():
+            waiting = status.waiting().get(number)
+            if waiting is not None and waiting.reason in OF_RECORDS:
+                status.goes_on(number)
                 log.info("partition goes on", extra=where)
         case fx.TellHeld():
-            status.goes_on(number)
             reason, of_topic, detail = news.verdict
             detail = detail.replace(ADVICE[reason], BRIDGE_ADVICE.get(reason, ADVICE[reason]))
             log.error("partition held: %s", detail, extra={**where, "reason": str(reason)})
@@ -100,6 +93,7 @@ def tell_bridge(news: fx.Telling, number: int, status: BridgeStatus, now_ms: int
             return
         case fx.TellCheckpoint():
             assert isinstance(news.checkpoint, TranslatedCheckpoint)
+            status.committed(number, now_ms)
             first_met = status.observe_checkpoint(number, news.checkpoint.cursor, news.elapsed_ms / 1000)
             _tell_first(news.checkpoint, first_met)
             for record_time_ms, records in news.span:

@@ -6,7 +6,11 @@ SLOW_CHECKPOINT_MS = 2_000
 PENDING_REJECTED_LIMIT_BYTES = 8_000_000
 """Rejected records wait in memory for their checkpoint; more than this force one."""
 RETRY_MS = 500
-RETRY_LIMIT_MS = 5_000
+"""Before the second takeover after a failure, then twice as long each time; the first one begins at once."""
+RETRY_LIMIT_MS = 2_000
+"""A takeover that fails costs a question or two; whatever was missing is there again for at most so long."""
+DENIED_MS = 3_000
+"""A topic that may be read again is one that refused nothing for so long: it may have no records."""
 FAULTS_LIMIT = 3
 """Fetches of damaged bytes in a row before the log itself is taken as damaged."""
 GROUP_OFFSETS_MS = 5_000

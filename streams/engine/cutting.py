@@ -8,6 +8,8 @@ from streams.engine import bounds
 from streams.engine import effects as fx
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streams.engine.batch import RecordBatch
     from streams.engine.checkpoint import Checkpoint
     from streams.engine.processing import Processor
@@ -24,6 +26,8 @@ class Cutting:
         """How old the newest record was that was taken in this pause; 0 without one."""
         self._cut_ms = 0
         self._group_due_ms = 0
+        self.positions: Mapping[str, int] = {}
+        """Those of the newest durable checkpoint."""
         self._taken: list[tuple[int, int]] = []
         """Record time and number of records taken since the last cut, sampled."""
         self._span: list[tuple[int, int]] = []
@@ -63,6 +67,7 @@ class Cutting:
         checkpoint, self._under_way = self._under_way, None
         assert checkpoint is not None
         elapsed_ms = now_ms - self._cut_ms
+        self.positions = checkpoint.cursor.positions
         told: list[fx.Effect] = [fx.TellCheckpoint(checkpoint, elapsed_ms, tuple(self._span))]
         if elapsed_ms > bounds.SLOW_CHECKPOINT_MS:
             size = {"pages": len(checkpoint.pages), "rejected": len(checkpoint.rejected)}

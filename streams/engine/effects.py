@@ -96,6 +96,8 @@ class TellTaken:
     cursor: Cursor | None
     positions: Mapping[str, int]
     elapsed_ms: int
+    is_known: bool = False
+    """Whether it was so a moment ago: it is taken over again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,11 @@ class TellWaiting:
 
 
 @dataclass(frozen=True, slots=True)
+class TellGoesOn:
+    """What the partition waited for is there, and it is counted past it."""
+
+
+@dataclass(frozen=True, slots=True)
 class TellFailed:
     """A ledger that was counted on was thrown away: its checkpoint was refused, or may be durable or not."""
 
@@ -147,6 +154,8 @@ class Say:
     text: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     is_warning: bool = False
+    is_known: bool = False
+    """Whether it is said once more, of what is waited for: nobody wants to read that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +166,17 @@ class Stop:
 
 
 Request = Fence | Restore | Survey | Release | Commit | LeaveNote
-Telling = TellTaking | TellTaken | TellCounting | TellHeld | TellBatch | TellCheckpoint | TellWaiting | TellFailed
+Telling = (
+    TellTaking
+    | TellTaken
+    | TellCounting
+    | TellHeld
+    | TellBatch
+    | TellCheckpoint
+    | TellWaiting
+    | TellGoesOn
+    | TellFailed
+)
 Effect = Request | HoldBack | GiveUp | Telling | Say | Stop
 
 

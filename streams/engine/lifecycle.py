@@ -129,7 +129,7 @@ _NAMED: dict[State, Row] = {
         sig.Revoked: _to("revoke", _S.LEAVING),
     },
     _S.WAITING: {
-        sig.Woken: _to("try_again", _S.SURVEYING),
+        sig.Woken: _to("begin", _S.SURVEYING),
         sig.Revoked: _to("break_off", _S.IDLE),
     },
     _S.HELD: {

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from streams.engine import bounds
 from streams.engine import effects as fx
 from streams.engine.holding import Looks
+from streams.engine.trouble import NOT_ALLOWED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from streams.engine.batch import RecordBatch
     from streams.engine.judgement import Basis, Verdict
-    from streams.engine.signals import Unseen
+    from streams.engine.signals import FetchFailed, Unseen
 
 
 class Reading:
@@ -30,6 +31,8 @@ class Reading:
         self._unlooked: dict[str, int] = {}
         """Leader epochs of the batches that wait for a look."""
         self._looks = Looks()
+        self._denied_until_ms: int | None = None
+        """Until when nothing may be refused before that is over; None: nothing is."""
         self._faults: dict[str, int] = {}
         self._retries_ms: dict[str, int] = {}
         self._refused: set[str] = set()
@@ -41,18 +44,41 @@ class Reading:
         """Return when the first topic is to be read again, None where none is."""
         return min(self._retries_ms.values(), default=None)
 
+    def may_read_again(self, now_ms: int) -> bool:
+        """Return whether all topics may be read again, as it seems; once."""
+        if self._denied_until_ms is None or now_ms < self._denied_until_ms:
+            return False
+        self._denied_until_ms = None
+        return True
+
     def is_whole(self, topic: str) -> None:
         """Note that a batch of a topic was counted."""
         self._faults.pop(topic, None)
 
-    def faults(self, topic: str) -> int:
-        """Note a fetch of damaged bytes; return how many there were in a row."""
-        self._faults[topic] = self._faults.get(topic, 0) + 1
-        return self._faults[topic]
+    def failed(self, signal: FetchFailed, position: int, now_ms: int) -> list[fx.Effect]:
+        """Note a failed fetch; return what is told of it.
 
-    def is_refused(self, topic: str) -> None:
-        """Note a fetch from outside of the log."""
-        self._refused.add(topic)
+        The topic is read again in a moment, unless its log is to be looked at, or is damaged.
+        """
+        topic = signal.topic
+        if signal.is_denied:
+            self.retry(topic, now_ms + bounds.RETRY_MS)
+            return self._deny(signal.detail, now_ms)
+        if signal.is_outside:
+            self._refused.add(topic)
+        else:
+            self._faults[topic] = self._faults.get(topic, 0) + 1
+            if not self.is_damaged(topic):
+                self.retry(topic, now_ms + bounds.RETRY_MS)
+        return [fx.Say(f"fetch failed: {signal.detail}", {"topic": topic, "position": position}, is_warning=True)]
+
+    def is_damaged(self, topic: str) -> bool:
+        """Return whether damaged bytes came so often that they lie in the log."""
+        return self._faults.get(topic, 0) > bounds.FAULTS_LIMIT
+
+    def _deny(self, detail: str, now_ms: int) -> list[fx.Effect]:
+        self._denied_until_ms = now_ms + bounds.DENIED_MS
+        return [fx.TellWaiting(NOT_ALLOWED, detail)]
 
     def must_wait(self, batch: RecordBatch, basis: Basis) -> bool:
         """Return whether a batch may not be taken before somebody has looked at its log."""
@@ -100,8 +126,9 @@ class Reading:
             self.retry(topic, now_ms + bounds.RETRY_MS)
         self._unlooked.clear()
         self._read_refused(now_ms)
-        said = fx.Say(f"the logs could not be looked at, trying again: {signal.detail}", is_warning=True)
-        return [said, *([fx.TellWaiting("not_allowed", signal.detail)] if signal.is_denied else [])]
+        if signal.is_denied:
+            return self._deny(signal.detail, now_ms)
+        return [fx.Say(f"the logs could not be looked at, trying again: {signal.detail}", is_warning=True)]
 
     def _read_refused(self, now_ms: int) -> None:
         for topic in self._refused:

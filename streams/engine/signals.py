@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from streams.engine.judgement import Counted, Sources
 
 AWAY = "Kafka is away, or a checkpoint may or may not be committed"
-NOT_ALLOWED = "the broker does not allow it (`festival check` names the right that is missing, it is tried again)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,8 @@ class FetchFailed:
     is_outside: bool
     """Whether the broker said that the position lies outside the log; else the bytes were damaged."""
     detail: str
+    is_denied: bool = False
+    """Whether the broker said that this user may not read the topic."""
 
 
 class Fetched(NamedTuple):
@@ -133,10 +134,12 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Answer to `Fence`, `Commit` or `LeaveNote`: a newer owner exists."""
+    """Answer to `Fence`, `Commit` or `LeaveNote`: a newer owner exists, or the broker has ended the transaction."""
 
     takeover: int
     detail: str
+    is_dealt: bool = False
+    """Whether the group says that the partition is still this worker's: then it was the broker, by its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +150,6 @@ class Failed:
     detail: str
     is_denied: bool = False
     """Whether the broker said that this user may not."""
-
-    @property
-    def cause(self) -> str:
-        """Return what the failure means, as the log has it."""
-        return NOT_ALLOWED if self.is_denied else AWAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from streams.domain.pages import LATE
+from streams.engine.standstill import LONG_MS, Standstill
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from streams.domain.pages import Cursor
+    from streams.engine.judgement import LogRange
+    from streams.engine.standstill import Waiting
 
-GRACE_MS = 30_000
+GRACE_MS = LONG_MS
 """A rebalance or a takeover shorter than this leaves a worker ready (contract 4)."""
 DELAY_BOUNDS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 CHECKPOINT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -155,8 +158,6 @@ class WorkerStatus:
         """Start before the group is joined; `topics` are the source topics this worker counts."""
         self.topics = tuple(topics)
         self._lock = threading.Lock()
-        self._waits_ms: dict[int, int] = {}
-        """For how long a checkpoint of each partition is under way."""
         self._joined = False
         self._was_ready = False
         self._unsettled_since_ms: int | None = None
@@ -173,17 +174,56 @@ class WorkerStatus:
         self._batch_records = Histogram.empty(BATCH_BOUNDS)
         self._checkpoint_seconds = Histogram.empty(CHECKPOINT_BOUNDS)
         self._delay_seconds = Histogram.empty(DELAY_BOUNDS)
-        self._contacted_ms: int | None = None
+        self._standstill = Standstill()
 
     def contacted(self, now_ms: int) -> None:
         """Note that Kafka has answered."""
         with self._lock:
-            self._contacted_ms = now_ms
+            self._standstill.contacted_ms = now_ms
 
     def contacted_ms(self) -> int | None:
         """Return when Kafka last answered, None before."""
         with self._lock:
-            return self._contacted_ms
+            return self._standstill.contacted_ms
+
+    def unanswered(self, detail: str) -> None:
+        """Note that Kafka did not answer a question, and what came in place of it."""
+        with self._lock:
+            self._standstill.unanswered(detail)
+
+    def looked(self, ranges: Mapping[tuple[str, int], LogRange], now_ms: int) -> None:
+        """Note the logs as they are now."""
+        with self._lock:
+            for (topic, number), log_range in ranges.items():
+                if number in self._partitions:
+                    self._end_offsets[topic, number] = log_range.end
+            positions = {number: partition.positions for number, partition in self._partitions.items()}
+            self._standstill.looked(ranges, positions, now_ms)
+
+    def waits(self, partition: int, reason: str, detail: str, now_ms: int) -> bool:
+        """Note that a partition waits, and goes on by itself; return whether that is news."""
+        with self._lock:
+            return self._standstill.waits(partition, reason, detail, now_ms)
+
+    def group_denies(self, detail: str | None, now_ms: int) -> None:
+        """Note what the group does not allow, None where it allows what is needed."""
+        with self._lock:
+            self._standstill.group_denies(detail, now_ms)
+
+    def goes_on(self, partition: int) -> bool:
+        """Note that a partition does not wait; return whether it did."""
+        with self._lock:
+            return self._standstill.goes_on(partition)
+
+    def waiting(self) -> dict[int, Waiting]:
+        """Return why partitions of this worker wait, of those that do."""
+        with self._lock:
+            return {number: why for number, why in self._standstill.waiting.items() if number in self._partitions}
+
+    def committed(self, partition: int, now_ms: int) -> None:
+        """Note when something of a partition was committed."""
+        with self._lock:
+            self._standstill.committed(partition, now_ms)
 
     def rebalance_started(self, now_ms: int) -> None:
         """Note that the group takes its partitions back to deal them anew."""
@@ -202,6 +242,7 @@ class WorkerStatus:
             for number in partitions:
                 known = self._partitions.get(number) or PartitionStatus(PartitionState.RESTORING)
                 self._partitions[number] = replace(known, state=PartitionState.RESTORING, reason=None, detail="")
+            self._standstill.keep(partitions, now_ms)
             self._unsettle(now_ms)
             self._settle()
 
@@ -233,6 +274,7 @@ class WorkerStatus:
         """Note that a partition stands still until an operator acts."""
         with self._lock:
             self._change(partition, PartitionState.HELD, reason, detail)
+            self._standstill.goes_on(partition)  # what holds it comes before what it waited for
             if partition in self._partitions:
                 self._partitions[partition] = replace(self._partitions[partition], topic=topic, since_ms=since_ms)
 
@@ -281,7 +323,7 @@ class WorkerStatus:
     def checkpoint_waits(self, partition: int, waited_ms: int) -> None:
         """Note for how long a checkpoint has been under way; 0: none is."""
         with self._lock:
-            self._waits_ms[partition] = waited_ms
+            self._standstill.checkpoint_waits(partition, waited_ms)
 
     def end_offset(self, topic: str, partition: int, offset: int) -> None:
         """Note the high watermark of a source partition, as it was seen last."""
@@ -296,10 +338,8 @@ class WorkerStatus:
             held = {number: p for number, p in self._partitions.items() if p.state is PartitionState.HELD}
             if held:
                 return False, "; ".join(f"partition {n} is held ({p.reason}): {p.detail}" for n, p in held.items())
-            waits = {n: ms // 1000 for n, ms in self._waits_ms.items() if ms >= GRACE_MS and n in self._partitions}
-            if waits:
-                told = "; ".join(f"a checkpoint of partition {n} waits for Kafka since {s} s" for n, s in waits.items())
-                return False, f"{told}: look at the broker, and at min.insync.replicas of the ledger's topics"
+            if (standing := self._standstill.told(now_ms)) is not None:
+                return False, standing
             unsettled = [n for n, p in self._partitions.items() if p.state is not PartitionState.CONSUMING]
             since_ms = self._unsettled_since_ms
             if since_ms is None:

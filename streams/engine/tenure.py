@@ -24,6 +24,7 @@ from streams.engine.lifecycle import COUNTS, TABLE, State
 from streams.engine.processing import HoleError, StallError
 from streams.engine.reading import Reading
 from streams.engine.status import HeldReason
+from streams.engine.trouble import BROKER_AWAY, ENDED_BY_BROKER, NOT_ALLOWED, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,23 +48,18 @@ class Tenure:
         self.state = State.IDLE
         self.processor: Processor | None = None
         """The ledger while it is trusted; None before the restore and after a failure."""
-        self.takeover = takeover
-        """Answers to an older one come too late."""
-        self.wake_at_ms: int | None = None
-        """When to send `Woken`; None: not before the next signal."""
+        self.takeover = takeover  # answers to an older one come too late
+        self.wake_at_ms: int | None = None  # when to send `Woken`; None: not before the next signal
         self._terms = terms
-        self._request = self._attempts = self._began_ms = 0
+        self._request = self._began_ms = 0
+        self._trouble = Trouble()
         self._is_fresh = self._is_revoked = False
-        self._cursor: Cursor | None = None
-        """What the restore found; told once the partition is placed, where it is fresh."""
+        self._cursor: Cursor | None = None  # what the restore found; told once the partition is placed, if it is fresh
         self.cutting = Cutting()
-        self._due_ms: int | None = None
-        """When the next checkpoint is due, or a wait ends."""
-        self._verdict: Verdict | None = None
-        """Why it is going to be held, once the last checkpoint is made."""
+        self._due_ms: int | None = None  # when the next checkpoint is due, or a wait ends
+        self._verdict: Verdict | None = None  # why it is going to be held, once the last checkpoint is made
         self._holding: Holding | None = None
-        self._lacking: tuple[str, ...] = ()
-        """Topics whose partition of this number was dealt to somebody else, or is not there."""
+        self._lacking: tuple[str, ...] = ()  # topics whose partition was dealt to somebody else, or is not there
         self._reading = Reading()
         self._looks = Looks()
 
@@ -91,12 +87,13 @@ class Tenure:
         if self.processor is not None and not self._lacking:
             return self._on_place()
         given_up = self._discard() if self.processor is not None else ()
-        return [*given_up, *self._begin(now_ms)]
+        return [*given_up, *self._on_begin(None, now_ms)]
 
-    def _begin(self, now_ms: int) -> Sequence[fx.Effect]:
+    def _on_begin(self, _signal: sig.Woken | None, now_ms: int) -> Sequence[fx.Effect]:
         self.takeover += 1
         self.state, self._due_ms, self._began_ms = State.SURVEYING, None, now_ms
-        return [fx.TellTaking(), fx.Say("partition assigned, taking it over"), self._ask(self._terms.topics)]
+        said = fx.Say("partition assigned, taking it over", is_known=self._trouble.is_known)
+        return [fx.TellTaking(), said, self._ask(self._terms.topics)]
 
     def _on_survey(self, signal: sig.Surveyed, now_ms: int) -> Sequence[fx.Effect]:
         if (found := judge_topics(self.partition, signal.sources)) is not None:
@@ -114,7 +111,8 @@ class Tenure:
 
     def _on_restore(self, _signal: sig.Fenced, _now_ms: int) -> Sequence[fx.Effect]:
         self.state = State.RESTORING
-        return [fx.Say("partition fenced", {"generation": self._terms.generation}), fx.Restore(self.takeover)]
+        said = fx.Say("partition fenced", {"generation": self._terms.generation}, is_known=self._trouble.is_known)
+        return [said, fx.Restore(self.takeover)]
 
     def _on_read_back(self, signal: sig.ReadBack, now_ms: int) -> Sequence[fx.Effect]:
         self._cursor = signal.restored.cursor
@@ -155,7 +153,11 @@ class Tenure:
         self._reading = Reading(signal.sources.leaders(self.partition))
         self.cutting = Cutting()
         positions = {topic: processor.positions[topic] for topic in self._terms.topics}
-        told = [fx.TellTaken(self._cursor, positions, now_ms - self._began_ms)] if self._is_fresh else []
+        told = (
+            [fx.TellTaken(self._cursor, positions, now_ms - self._began_ms, self._trouble.is_known)]
+            if self._is_fresh
+            else []
+        )
         self._is_fresh = False
         return [*told, fx.Release(self.takeover, positions), fx.TellCounting(), *self._cut_or_count(now_ms)]
 
@@ -191,10 +193,10 @@ class Tenure:
         self._reading.is_released(signal.topics)
         return ()
 
-    def _on_look(self, signal: sig.Looked, _now_ms: int) -> Sequence[fx.Effect]:
+    def _on_look(self, signal: sig.Looked, now_ms: int) -> Sequence[fx.Effect]:
         """Compare fetch position and ledger: a hole at the tail shows in no batch."""
         processor = self._trusted
-        found: list[fx.Effect] = []
+        found: list[fx.Effect] = [fx.TellGoesOn()] if self._reading.may_read_again(now_ms) else []
         for topic, (fetched, is_under_way) in signal.fetched.items():
             position = processor.positions[topic]
             if self._reading.has_hole(topic, position, fetched, is_under_way=is_under_way):
@@ -203,17 +205,14 @@ class Tenure:
 
     def _on_fetch_failed(self, signal: sig.FetchFailed, now_ms: int) -> Sequence[fx.Effect]:
         """Find out why: hold the partition where its position is outside the log, else read again in a moment."""
-        topic = signal.topic
-        position = self._trusted.positions[topic]
-        said = fx.Say(f"fetch failed: {signal.detail}", {"topic": topic, "position": position}, is_warning=True)
+        topic, position = signal.topic, self._trusted.positions[signal.topic]
+        told = self._reading.failed(signal, position, now_ms)
         if signal.is_outside:
-            self._reading.is_refused(topic)
-            return [said, self._ask(self._reading.unlooked)]
-        if self._reading.faults(topic) > bounds.FAULTS_LIMIT:
-            what = f"{topic}[{self.partition}] at offset {position}: {signal.detail}"
-            return [said, *self._stop_for(verdict(HeldReason.LOG_UNREADABLE, topic, what), now_ms)]
-        self._reading.retry(topic, now_ms + bounds.RETRY_MS)
-        return [said]
+            return [*told, self._ask(self._reading.unlooked)]
+        if not self._reading.is_damaged(topic):
+            return told
+        what = f"{topic}[{self.partition}] at offset {position}: {signal.detail}"
+        return [*told, *self._stop_for(verdict(HeldReason.LOG_UNREADABLE, topic, what), now_ms)]
 
     def _on_examine(self, signal: sig.Surveyed, now_ms: int) -> Sequence[fx.Effect]:
         """Hold the partition where a log lost its position, or what is counted; else read it again."""
@@ -271,12 +270,14 @@ class Tenure:
         return None if checkpoint is None else [fx.Commit(self.takeover, checkpoint)]
 
     def _on_committed(self, _signal: sig.Committed, now_ms: int) -> Sequence[fx.Effect]:
-        told = self.cutting.durable(now_ms)
-        self._attempts = 0
+        told = self._durable(now_ms)
         if self._trusted.pending_rejected_bytes > bounds.PENDING_REJECTED_LIMIT_BYTES:
             return [*told, *self._cut_or_count(now_ms)]
         self.state, self._due_ms = State.COUNTING, now_ms + self._terms.pause_ms()
         return told
+
+    def _durable(self, now_ms: int) -> Sequence[fx.Effect]:
+        return [*self.cutting.durable(now_ms), *self._trouble.past(self.cutting.positions)]
 
     def _on_revoke(self, _signal: sig.Revoked, now_ms: int) -> Sequence[fx.Effect]:
         """Make the last checkpoint; the ledger is kept if it was committed."""
@@ -303,7 +304,7 @@ class Tenure:
 
     def _on_last_committed(self, _signal: sig.Committed, now_ms: int) -> Sequence[fx.Effect]:
         # Once more: what was counted while the commit was under way.
-        return [*self.cutting.durable(now_ms), *self._finish(now_ms)]
+        return [*self._durable(now_ms), *self._finish(now_ms)]
 
     def _on_break_off(self, _signal: sig.Revoked | sig.Woken, _now_ms: int) -> Sequence[fx.Effect]:
         """Leave at once, whatever is under way: a takeover, a wait, or a last checkpoint that takes too long."""
@@ -313,31 +314,30 @@ class Tenure:
         if self._terms.gives_way:
             said = fx.Say("partition handed over", {"generation": self._terms.generation})
             return [said, *self._discard(State.ENDED)]
+        if signal.is_dealt:
+            return self._fail(ENDED_BY_BROKER, signal.detail, now_ms, self._trouble.begins(self.processor))
         wait_ms = int(self._terms.session_timeout_ms * bounds.FENCED_SESSIONS)
         return self._fail("fenced by a newer owner", signal.detail, now_ms, wait_ms)
 
     def _on_failed(self, signal: sig.Failed, now_ms: int) -> Sequence[fx.Effect]:
-        wait_ms = min(bounds.RETRY_MS * 2**self._attempts, bounds.RETRY_LIMIT_MS)
-        self._attempts += 1
-        if self._attempts == self._terms.tries:
+        wait_ms = self._trouble.begins(self.processor, is_told=signal.is_denied)
+        if self._trouble.attempts == self._terms.tries:
             return self._on_end(sig.Broken(OutcomeUnknownError(signal.detail)), now_ms)
-        found = self._fail(signal.cause, signal.detail, now_ms, wait_ms)
-        return [*found, *([fx.TellWaiting("not_allowed", signal.detail)] if signal.is_denied else [])]
+        waiting = fx.TellWaiting(NOT_ALLOWED if signal.is_denied else BROKER_AWAY, signal.detail)
+        return [*self._fail(sig.AWAY, signal.detail, now_ms, wait_ms), waiting]
 
     def _fail(self, what: str, detail: str, now_ms: int, wait_ms: int) -> Sequence[fx.Effect]:
         """Throw away the ledger in memory, and take over afresh in a moment if the partition is still ours."""
         told: list[fx.Effect] = []
         if self.state in (State.COUNTING, State.CUTTING, State.LEAVING):
             told.append(fx.TellFailed())  # else it was a takeover
-        told += [fx.Say(f"partition given up, {what}: {detail}", is_warning=True), *self._discard()]
+        said = fx.Say(f"partition given up, {what}: {detail}", is_warning=True, is_known=self._trouble.is_known)
+        told += [said, *self._discard()]
         if self._is_revoked:
             self.state = State.IDLE
             return told
         self.state, self._due_ms = State.WAITING, now_ms + wait_ms
         return [*told, fx.TellTaking()]
-
-    def _on_try_again(self, _signal: sig.Woken, now_ms: int) -> Sequence[fx.Effect]:
-        return self._begin(now_ms)
 
     def _on_unreadable(self, signal: sig.Unreadable, now_ms: int) -> Sequence[fx.Effect]:
         return self._hold(verdict(HeldReason.LEDGER_UNREADABLE, None, signal.detail), now_ms)

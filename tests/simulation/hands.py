@@ -81,6 +81,10 @@ class Hands:
         """Be told that going on could count wrongly."""
         raise error
 
+    def is_member(self) -> bool:
+        """Return whether the group says that what it dealt is still the process's."""
+        return False
+
     def may_release(self) -> bool:
         """Return whether what is released may flow."""
         return True
@@ -130,7 +134,8 @@ class Hands:
         except NotStableError:
             return None
         except FencedError as error:
-            answer = sig.Refused(takeover, str(error))
+            is_dealt = isinstance(request, fx.Commit) and self.is_member()
+            answer = sig.Refused(takeover, str(error), is_dealt)
         except UnreadableError as error:
             answer = sig.Unreadable(takeover, str(error))
         except (OutcomeUnknownError, KafkaFaultError, OSError) as error:

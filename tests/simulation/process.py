@@ -101,6 +101,10 @@ class Process(Hands):
         assert not any(isinstance(r.request, fx.LeaveNote) for r in self.requests), "it ends before it has noted why"
         self.is_ending = True
 
+    def is_member(self) -> bool:
+        """Return whether the group says that what it dealt is still the process's."""
+        return self.member.is_in()
+
     def may_release(self) -> bool:
         """Return whether the group deals the process anything."""
         return self.member.generation is not None

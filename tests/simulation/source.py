@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from streams.domain.pages import Identity
 from streams.engine.judgement import LogRange, Sources, end_of_epoch
-from streams.engine.memory.errors import DamagedError, KafkaFaultError, OutOfRangeError
+from streams.engine.memory.errors import DamagedError, KafkaFaultError, NotAuthorizedError, OutOfRangeError
 from streams.engine.signals import Fetched, FetchFailed
 from streams.engine.topic_names import LEDGER, SEEN
 
@@ -80,9 +80,10 @@ class Source:
             if broken is not None:
                 raise _made(broken, topic, number, position)
             batch = self._kafka.fetch(topic, number, position, max_records=size)
-        except (OutOfRangeError, DamagedError) as error:
+        except (OutOfRangeError, DamagedError, NotAuthorizedError) as error:
             del self.positions[topic, number]
-            return FetchFailed(topic, isinstance(error, OutOfRangeError), str(error))
+            is_denied = isinstance(error, NotAuthorizedError)
+            return FetchFailed(topic, isinstance(error, OutOfRangeError), str(error), is_denied)
         except KafkaFaultError:
             return None
         if target is not None:

@@ -8,6 +8,7 @@ from streams.engine.memory.errors import (
     AnswerLostError,
     BrokerAwayError,
     IllegalGenerationError,
+    KafkaFaultError,
     RebalanceInProgressError,
     UnknownMemberError,
 )
@@ -66,6 +67,16 @@ class Member:
         except (UnknownMemberError, IllegalGenerationError):
             self.member_id = None
             return self._revoked(is_lost=True)
+
+    def is_in(self) -> bool:
+        """Return whether the group says, asked now, that what it dealt is still this member's."""
+        if self._assignment is None or self.member_id is None:
+            return False
+        try:
+            self._kafka.heartbeat(self._group, self.member_id, self._assignment.generation)
+        except KafkaFaultError:
+            return False
+        return True
 
     def join_again(self) -> Revoked | None:
         """Ask for a rebalance, because a topic has other partitions now."""

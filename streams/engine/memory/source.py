@@ -27,6 +27,8 @@ class MemorySource:
         self.kafka = kafka
         self.positions: dict[tuple[str, int], int] = {}
         """Next offset to fetch, of what flows."""
+        self.is_dealt = False
+        """Whether a group says that what it dealt is still ours."""
 
     async def release(self, partition: int, positions: Mapping[str, int]) -> None:
         """Let topics of a partition flow from the given positions; also rewinds one that flows already."""
@@ -36,6 +38,10 @@ class MemorySource:
         """Deliver nothing more of a partition."""
         for topic in topics:
             self.positions.pop((topic, partition), None)
+
+    async def is_member(self) -> bool:
+        """Return what `is_dealt` says."""
+        return self.is_dealt
 
     async def survey(self, partition: int | None, topics: Sequence[str], epochs: Mapping[Place, int]) -> Sources:
         """Do what `survey` does."""

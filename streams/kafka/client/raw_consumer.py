@@ -8,10 +8,13 @@ name of aiokafka. The contract tests tests/contract/test_aiokafka_names.py and t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, KafkaError, NoError, for_code
+from aiokafka.protocol.group import HeartbeatRequest
 
+from streams.kafka.client.denials import is_denied
 from streams.kafka.client.unpack import unpack
 
 if TYPE_CHECKING:
@@ -58,17 +61,30 @@ class RawConsumer:
         """Return whether the task that fetches still runs."""
         return not self._fetcher._fetch_task.done()
 
-    def check(self) -> None:
-        """Raise what ended a background task: without them a consumer would stand still in silence."""
-        if self._consumer._closed:
-            return
-        coordinator = self._consumer._coordinator
-        for task in (coordinator._coordination_task, self._fetcher._fetch_task):
-            if task.done() and not task.cancelled():
+    def check(self) -> KafkaError | None:
+        """Raise what ended a background task: without them a consumer would stand still in silence.
+
+        The coordinator stands still until somebody takes note of an error, such as a refused session timeout. One that
+        may pass, a right that is missing or a broker that is away, is returned: `join_again` takes note of it.
+        """
+        # A consumer that is still connecting has neither.
+        coordinator, fetcher = self._consumer._coordinator, self._consumer._fetcher
+        if self._consumer._closed or coordinator is None or fetcher is None:
+            return None
+        for task in (getattr(coordinator, "_coordination_task", None), fetcher._fetch_task):
+            if task is not None and task.done() and not task.cancelled():
                 task.result()
-        # The coordinator stands still until somebody takes note of the error, such as a refused session timeout.
-        if coordinator._pending_exception is not None:
-            raise coordinator._pending_exception
+        refusal: KafkaError | None = getattr(coordinator, "_pending_exception", None)
+        if refusal is None or is_denied(refusal) or refusal.retriable:
+            return refusal
+        raise refusal
+
+    def join_again(self) -> None:
+        """Take note of the error that `check` has returned: the coordinator goes on, and joins afresh."""
+        coordinator = self._consumer._coordinator
+        with contextlib.suppress(KafkaError):
+            coordinator.check_errors()
+        coordinator.request_rejoin()
 
     def polled(self) -> AbstractContextManager[None]:
         """Tell the coordinator that somebody polls while the block runs, or it leaves the group in the end.
@@ -150,6 +166,15 @@ class Membership:
     def forget(self) -> None:
         """Join as a new member the next time."""
         self._coordinator.reset_generation()
+
+    async def is_in(self) -> bool:
+        """Return whether the group says that this member has what it was dealt last. Raises `KafkaError`."""
+        coordinator = self._coordinator
+        if not self.is_known or coordinator._rejoin_needed_fut.done():
+            return False
+        asked = HeartbeatRequest(coordinator.group_id, coordinator.generation, coordinator.member_id)
+        answer = await coordinator._send_req(asked)
+        return for_code(answer.error_code) is NoError
 
     async def ask(self, request: Any) -> Any:  # noqa: ANN401 - aiokafka's requests are untyped
         """Return the answer of the broker that looks after the group; raises `KafkaError`."""

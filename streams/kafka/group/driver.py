@@ -20,7 +20,7 @@ from streams.engine import signals as sig
 from streams.engine.checkpoint import FencedError, OutcomeUnknownError, UnreadableError
 from streams.engine.judgement import Note
 from streams.errors import UnreachableError
-from streams.kafka.client.clients import is_permanent
+from streams.kafka.client.denials import denial
 from streams.kafka.group.telling import tell
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ log = logging.getLogger("festival.worker")
 
 if TYPE_CHECKING:
     Tell = Callable[[fx.Telling, int, Any, int], None]
+TRIED_ON_TOPICS: Mapping[type[fx.Request], str] = {
+    fx.Fence: "Read",
+    fx.Restore: "Read",
+    fx.Survey: "Describe",
+    fx.Release: "Read",
+    fx.Commit: "Write",
+    fx.LeaveNote: "Write",
+}
+"""The operation that each request tries on topics: a broker that denies it names the topic only."""
 Takeover = tuple[int, int]
 """Partition number and number of the takeover."""
 
@@ -54,10 +63,12 @@ class Driver:
         on_failure: Callable[[BaseException], None],
         tell: Tell = tell,
         told: Mapping[str, str] | None = None,
+        principal: str = "this user",
     ) -> None:
         """`on_failure` is told what nothing here gets over: the worker must end.
 
-        `tell` is told the news, `told` stands beside the partition in each line of the log.
+        `tell` is told the news, `told` stands beside the partition in each line of the log,
+        `principal` is who may not do what the broker denies.
         """
         self.crew = crew
         self.told = dict(told or {})
@@ -67,6 +78,7 @@ class Driver:
         self._status = status
         self._clock = clock
         self._on_failure = on_failure
+        self._principal = principal
         self._stores: dict[Takeover, PartitionStore] = {}
         self._requests: defaultdict[Takeover, set[asyncio.Task[None]]] = defaultdict(set)
         self._chores: set[asyncio.Task[None]] = set()
@@ -119,7 +131,7 @@ class Driver:
             case fx.Stop():
                 self._on_failure(wanted.error)
             case fx.Say():
-                level = logging.WARNING if wanted.is_warning else logging.INFO
+                level = logging.DEBUG if wanted.is_known else logging.WARNING if wanted.is_warning else logging.INFO
                 log.log(level, wanted.text, extra={**self.told, "partition": number, **wanted.fields})
             case _:
                 self._tell(wanted, number, self._status, self._clock.now_ms())
@@ -130,11 +142,14 @@ class Driver:
         try:
             answer = await self._answer(number, request)
         except FencedError as error:
-            answer = sig.Refused(takeover, str(error))
+            is_dealt = isinstance(request, fx.Commit) and await self._source.is_member()
+            answer = sig.Refused(takeover, str(error), is_dealt)
         except UnreadableError as error:
             answer = sig.Unreadable(takeover, str(error))
         except (OutcomeUnknownError, KafkaError, OSError) as error:
-            answer = fx.failed(request, str(error) or type(error).__name__, is_denied=is_permanent(error))
+            denied = denial(error, self._principal, TRIED_ON_TOPICS[type(request)])
+            detail = denied or str(error) or type(error).__name__
+            answer = fx.failed(request, detail, is_denied=denied is not None)
         except Exception as error:  # noqa: BLE001 - a fault in the program
             answer = sig.Broken(error)
         self.on(crews.To(number, answer))

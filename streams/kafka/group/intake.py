@@ -22,6 +22,9 @@ class Intake(Protocol):
     async def hold_back(self, partition: int, topics: Collection[str]) -> None:
         """Deliver nothing more of a partition."""
 
+    async def is_member(self) -> bool:
+        """Return whether the group says, asked now, that what it dealt is ours; False where it does not answer."""
+
     async def survey(self, partition: int | None, topics: Sequence[str], epochs: Epochs, /) -> Sources:
         """Return the topics as they are now, and which offsets they hold of one partition number, None: of all.
 

@@ -16,6 +16,9 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from streams.engine.crew import Dealt, Seen, TakenBack, To
 from streams.engine.judgement import epochs_of
 from streams.engine.signals import Delivered, Fetched, FetchFailed, Looked
+from streams.kafka.client.causes import cause_of
+from streams.kafka.client.denials import denial
+from streams.kafka.group.hindrances import Hindrances
 from streams.kafka.group.transport import batch_topic
 
 if TYPE_CHECKING:
@@ -60,8 +63,8 @@ class FetchingSource(Protocol):
     def has_in_hand(self, partition: int, topic: str) -> bool:
         """Return whether batches were fetched that are not counted yet."""
 
-    def check(self) -> None:
-        """Raise what ended a background task of the consumer."""
+    def check(self) -> KafkaError | None:
+        """Raise what ended a background task of the consumer; return what the group does not allow at the moment."""
 
     def done(self, batch: RecordBatch) -> None:
         """Note that a batch was counted, or dropped."""
@@ -94,6 +97,8 @@ class Member:
         self._source = source
         self.charges: tuple[Charge, ...] = ()
         self._by_topic: dict[str, Charge] = {}
+        self._principal = app.settings.security.principal
+        self._hindrances = Hindrances()
 
     def take_charge(self, charges: Sequence[Charge], verb: str) -> None:
         """Register with the app; agents are called after what they do."""
@@ -131,10 +136,18 @@ class Member:
                     "all partitions stood still: the process had no CPU, or did not let go of it",
                     extra={"seconds": slept_s - TICK_SECONDS},
                 )
-            self._source.check()
+            self._tell_hindrances(self._source.check())
             for charge in self.charges:
                 for number in list(charge.driver.crew.tenures):
                     self._look_at(charge, number)
+
+    def _tell_hindrances(self, refusal: KafkaError | None) -> None:
+        now_ms = self._clock.now_ms()
+        group = None if refusal is None else denial(refusal, self._principal, "Describe")
+        waiting = {number: why for charge in self.charges for number, why in charge.status.waiting().items()}
+        self._hindrances.look(waiting, group, now_ms)
+        for charge in self.charges:
+            charge.status.group_denies(group, now_ms)
 
     def _look_at(self, charge: Charge, number: int) -> None:
         """Tell the tenure of a partition how far it was fetched."""
@@ -162,11 +175,11 @@ class Member:
             epochs = epochs_of({number: counted for number, (_, counted) in asked.items()})
             try:
                 sources = await self._source.survey(None, charge.topics, epochs)
-            except (KafkaError, OSError):
-                return  # Kafka is away, or a topic is being made; there will be a next time
-            for (topic, number), log_range in sources.ranges.items():
-                if number in charge.driver.crew.tenures:
-                    charge.status.end_offset(topic, number, log_range.end)
+            except (KafkaError, OSError) as error:
+                # Kafka is away, or a topic is being made; there will be a next time.
+                charge.status.unanswered(denial(error, self._principal, "Describe") or cause_of(error))
+                return
+            charge.status.looked(sources.ranges, self._clock.now_ms())
             charge.driver.on(Seen(sources, asked))
 
     async def stop(self) -> None:
@@ -219,7 +232,9 @@ class Member:
 
     def _fault(self, partition: TopicPartition, error: BaseException) -> None:
         topic = self._app.sources[partition.topic]
-        failed = FetchFailed(topic, isinstance(error, OffsetOutOfRangeError), str(error) or type(error).__name__)
+        denied = denial(error, self._principal, "Read")
+        detail = denied or str(error) or type(error).__name__
+        failed = FetchFailed(topic, isinstance(error, OffsetOutOfRangeError), detail, denied is not None)
         self._by_topic[topic].driver.on(To(partition.partition, failed))
 
 

@@ -20,10 +20,7 @@ def tell(news: fx.Telling, number: int, status: WorkerStatus, now_ms: int) -> No
         case fx.TellBatch():
             status.observe_batch(news.records)
         case fx.TellCheckpoint():
-            first_met = status.observe_checkpoint(number, news.checkpoint.cursor, news.elapsed_ms / 1000)
-            _tell_first(news.checkpoint, first_met)
-            for record_time_ms, records in news.span:
-                status.observe_delay((now_ms - record_time_ms) / 1000, records)
+            _tell_checkpoint(news, number, status, now_ms)
         case fx.TellFailed():
             status.checkpoint_failed()
         case fx.TellTaking():
@@ -32,13 +29,29 @@ def tell(news: fx.Telling, number: int, status: WorkerStatus, now_ms: int) -> No
             seconds = news.elapsed_ms / 1000
             status.restored(number, news.cursor, seconds)
             restored_at = {"partition": number, "seconds": round(seconds, 2), "positions": dict(news.positions)}
-            log.info("partition restored", extra=restored_at)
+            log.log(logging.DEBUG if news.is_known else logging.INFO, "partition restored", extra=restored_at)
         case fx.TellCounting():
             status.consuming(number)
+        case fx.TellWaiting():
+            status.waits(number, news.reason, news.detail, now_ms)
+        case fx.TellGoesOn():
+            status.goes_on(number)
         case fx.TellHeld():
-            reason, topic, detail = news.verdict
-            log.error("partition held: %s", detail, extra={"partition": number, "reason": str(reason)})
-            status.held(number, reason, detail, topic, now_ms)
+            _tell_held(news, number, status, now_ms)
+
+
+def _tell_checkpoint(news: fx.TellCheckpoint, number: int, status: WorkerStatus, now_ms: int) -> None:
+    status.committed(number, now_ms)
+    first_met = status.observe_checkpoint(number, news.checkpoint.cursor, news.elapsed_ms / 1000)
+    _tell_first(news.checkpoint, first_met)
+    for record_time_ms, records in news.span:
+        status.observe_delay((now_ms - record_time_ms) / 1000, records)
+
+
+def _tell_held(news: fx.TellHeld, number: int, status: WorkerStatus, now_ms: int) -> None:
+    reason, topic, detail = news.verdict
+    log.error("partition held: %s", detail, extra={"partition": number, "reason": str(reason)})
+    status.held(number, reason, detail, topic, now_ms)
 
 
 def _tell_first(checkpoint: Checkpoint, first_met: set[tuple[str, str]]) -> None:

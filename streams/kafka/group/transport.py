@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import aiokafka
 import faust
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import (
@@ -30,6 +30,7 @@ from faust.transport.drivers.aiokafka import (
 )
 from faust.types import TP, ConsumerMessage
 
+from streams.kafka.client.clients import stop, through_trouble
 from streams.kafka.client.internals import install
 from streams.kafka.client.raw_consumer import Membership, RawConsumer
 from streams.kafka.group.members import NameKeeper, this_process
@@ -56,6 +57,8 @@ FETCH_WAIT_LIMIT_MS = 350
 """With many partitions a fetch brings little of each, and costs by their number: with 32 a longer wait saves a third of
 the CPU of a slow load, for 90 ms of delay."""
 POLL_SECONDS = 1.0
+REFUSED_SECONDS = 0.2
+"""Between two waits for records, while the group refuses this member."""
 REBALANCE_TIMEOUT_MS = 30_000
 HEARTBEAT_MS = 500
 """A worker hears by its next heartbeat that another one joins or leaves; until then that one's partitions wait."""
@@ -137,8 +140,15 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         """Call in the thread when it begins: starts the consumer, and watches over its name from its first join on."""
-        await super().on_start()
+        await through_trouble(self._begin)
         NameKeeper(self.app.settings.name or "").watch(Membership(self._ensure_consumer()))
+
+    async def _begin(self) -> None:
+        try:
+            await super().on_start()
+        except BaseException:
+            await stop(self._consumer)
+            raise
 
     async def fetch(self, timeout: float) -> list[tuple[TP, RecordBatch]]:  # noqa: ASYNC109 - not a cancellation
         """Return what was fetched of released partitions, after at most `timeout` seconds; may be empty."""
@@ -157,10 +167,21 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         """Return position and high watermark as the last fetch left them, None where not known."""
         return self._raw().fetch_state(partition)
 
-    def check(self) -> None:
-        """Raise what ended a background task of aiokafka: without them the worker would stand still in silence."""
-        if self._consumer is not None:
-            self._raw().check()
+    def check(self) -> KafkaError | None:
+        """Raise what ended a background task of aiokafka: without them the worker would stand still in silence.
+
+        Returns what the group does not allow at the moment; it is asked again.
+        """
+        if self._consumer is None:
+            return None
+        refusal = self._raw().check()
+        if refusal is not None:
+            self.thread_loop.call_soon_threadsafe(self._raw().join_again)
+        return refusal
+
+    async def is_member(self) -> bool:
+        """Return whether the group says, asked now, that this member has what it was dealt; may raise `KafkaError`."""
+        return await self._in_thread(Membership(self._ensure_consumer()).is_in())
 
     def pause_assigned(self, partitions: Collection[TopicPartition]) -> None:
         """Pause what the group has just dealt. Called in the thread."""
@@ -180,8 +201,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         raw = self._raw()
         with raw.polled():
             taken = self._take(raw)
-            if not taken and await raw.wait(timeout):
-                taken = self._take(raw)
+            try:
+                if not taken and await raw.wait(timeout):
+                    taken = self._take(raw)
+            except KafkaError:
+                # What the group cannot get over is `check`'s to judge; it may be a right that is missing just now.
+                await asyncio.sleep(REFUSED_SECONDS)
             return taken
 
     def _take(self, raw: RawConsumer) -> list[tuple[TP, RecordBatch]]:

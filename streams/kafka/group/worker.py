@@ -96,6 +96,13 @@ class BatchSource:
         """Deliver nothing more of a partition."""
         await self._thread.hold_back([self._tp(topic, partition) for topic in topics])
 
+    async def is_member(self) -> bool:
+        """Return whether the group says, asked now, that what it dealt is ours; False where it does not answer."""
+        try:
+            return await self._thread.is_member()
+        except (KafkaError, OSError):
+            return False
+
     async def survey(self, partition: int | None, topics: Sequence[str], epochs: Epochs) -> Sources:
         """Return the topics as they are now, with the offsets of one partition number, None: of all."""
         reader = await self._looking()
@@ -127,9 +134,9 @@ class BatchSource:
         """Return whether batches were fetched that are not counted yet."""
         return self._consumer.in_hand[self._tp(topic, partition)] > 0
 
-    def check(self) -> None:
-        """Raise what ended a background task of the consumer."""
-        self._thread.check()
+    def check(self) -> KafkaError | None:
+        """Raise what ended a background task of the consumer; return what the group does not allow at the moment."""
+        return self._thread.check()
 
     def done(self, batch: RecordBatch) -> None:
         """Note that a batch was counted, or dropped."""
@@ -177,7 +184,13 @@ class Worker(Member):
         )
         ledger_store: LedgerStore = store
         self._driver = Driver(
-            self._crew, store=ledger_store, source=source, status=status, clock=clock, on_failure=self.fail
+            self._crew,
+            store=ledger_store,
+            source=source,
+            status=status,
+            clock=clock,
+            on_failure=self.fail,
+            principal=settings.security.principal,
         )
         app.sources = {settings.prefix + topic: topic for topic in declarations.topics}
         self.take_charge([Charge(self._driver, status)], COUNT)

@@ -85,6 +85,10 @@ class LogIntake:
             self._next.pop(TopicPartition(topic, partition), None)
         self._is_moved = True
 
+    async def is_member(self) -> bool:
+        """Return False: nobody deals a recount anything."""
+        return False
+
     async def survey(self, partition: int | None, topics: Sequence[str], epochs: Epochs) -> Sources:
         """Return the topics as they are now, with the offsets of one partition number, None: of all."""
         only = None if partition is None else (partition,)

@@ -98,8 +98,9 @@ class _Newest:
 async def read_back(settings: Settings, partition: int, generation: str, *, skips_strange: bool = False) -> Found:
     """Return the newest committed value per key of `partition` in `generation`, undecoded.
 
-    Waits through an outage of the broker. Raises `UnreadableError` for damaged records, where the log changes under
-    the reader again and again, and, unless it `skips_strange`, for records that are none of this program's version.
+    Waits through an outage of the broker. Raises `KafkaError` where the broker does not allow it, `UnreadableError` for
+    damaged records, where the log changes under the reader again and again, and, unless it `skips_strange`, for records
+    that are none of this program's version.
     """
     spoilt = 0
     while True:
@@ -113,7 +114,7 @@ async def read_back(settings: Settings, partition: int, generation: str, *, skip
             log.warning("reading the ledger again", extra={"partition": partition, "error": repr(error)})
         except (KafkaError, OSError, TimeoutError) as error:
             if clients.is_permanent(error):
-                raise UnreadableError(f"ledger of partition {partition}: {error!r}") from error
+                raise
             clients.outage.tell(f"the ledger of partition {partition}", error)
         else:
             if newest.strange and not skips_strange:

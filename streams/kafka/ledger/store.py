@@ -12,10 +12,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from streams.engine.checkpoint import Checkpoint, FencedError, Restored, UnreadableError
+from streams.engine.checkpoint import Checkpoint, FencedError, Restored
 from streams.engine.clock import BrokerClock, SystemClock
 from streams.engine.generations import declared, set_aside_below
 from streams.engine.ledger_keys import parse_key
@@ -118,23 +117,17 @@ class KafkaLedgerStore:
         """Become the only writer of `partition` in `generation`; every older owner is fenced from now on.
 
         Waits through an outage of the broker. Raises `FencedError` where `generation` is not current any more (ask
-        `generations` and fence again), `UnreadableError` where the broker refuses for good, another `KafkaError` where
-        it went away in between: try again.
+        `generations` and fence again), `KafkaError` where the broker does not allow it or went away: try again.
         """
+        name = transactional_id(self._settings.prefix, generation, partition)
+        heard = self._context.clock.appended
+        writer = await SoleWriter.open(self._settings, name, f"partition {partition}", heard)
+        remade_from: Mapping[str, int] = {}
         try:
-            name = transactional_id(self._settings.prefix, generation, partition)
-            heard = self._context.clock.appended
-            writer = await SoleWriter.open(self._settings, name, f"partition {partition}", heard)
-            remade_from: Mapping[str, int] = {}
-            try:
-                if not self._context.counts_beside:
-                    remade_from = (await self._confirm(partition, generation)).remade_from(partition)
-            except BaseException:
-                await writer.close()
-                raise
-        except KafkaError as error:
-            if clients.is_permanent(error):
-                raise UnreadableError(f"the broker refuses: {error!r}") from error
+            if not self._context.counts_beside:
+                remade_from = (await self._confirm(partition, generation)).remade_from(partition)
+        except BaseException:
+            await writer.close()
             raise
         return KafkaPartitionStore(self._context, writer, partition, generation, remade_from)
 

@@ -151,7 +151,7 @@ def test_a_look_that_fails_is_made_again_and_nothing_is_given_up(*, is_denied: b
     asked = only(bench.deliver(5, epoch=EPOCH + 1), fx.Survey)
     found = bench.on(sig.Unseen(asked.takeover, "not the leader", is_denied, asked.request))
     assert has(found, fx.TellWaiting) == is_denied
-    assert only(found, fx.Say).is_warning
+    assert has(found, fx.Say) != is_denied
     assert bench.is_in(State.COUNTING)
     bench.now_ms = bounds.RETRY_MS
     assert has(bench.on(sig.Woken()), fx.Release)

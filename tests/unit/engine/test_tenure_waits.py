@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streams.engine import bounds
 from streams.engine import effects as fx
 from streams.engine import signals as sig
 from streams.engine.lifecycle import State
 from streams.engine.processing import StallError
-from tests.unit.engine.tenures import Bench, only
+from tests.unit.engine.tenures import Bench, has, only
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pytest
 
     from streams.engine.batch import RecordBatch
@@ -74,4 +77,75 @@ def test_a_broker_that_is_away_is_waited_for_without_a_word_of_rights() -> None:
     bench = Bench()
     commit = bench.cutting()
     found = bench.on(sig.Failed(commit.takeover, "gone"))
-    assert not any(isinstance(effect, fx.TellWaiting) for effect in found)
+    assert only(found, fx.TellWaiting) == fx.TellWaiting("broker_away", "gone")
+
+
+def taken_over(bench: Bench) -> Sequence[fx.Effect]:
+    """Take the partition over afresh, with the commit that each takeover begins with."""
+    bench.survey(only(bench.wake(), fx.Survey))
+    bench.fence()
+    return bench.commit(only(bench.survey(only(bench.read_back(), fx.Survey)), fx.Commit))
+
+
+def fail_at(bench: Bench, position: int, *, is_denied: bool = True) -> Sequence[fx.Effect]:
+    """Count up to a position, and let the commit of it fail."""
+    assert bench.tenure.processor is not None
+    bench.deliver(bench.position, position - bench.position)
+    commit = only(bench.wake(), fx.Commit)
+    return bench.on(sig.Failed(commit.takeover, "orders.rejected", is_denied=is_denied))
+
+
+def test_a_takeover_that_can_commit_nothing_new_does_not_end_the_trouble() -> None:
+    """Else each one would be the first, with a line in the log and without a pause."""
+    bench = Bench()
+    bench.counting()
+    fail_at(bench, 5)
+    pauses = []
+    for _ in range(4):
+        found = taken_over(bench)
+        assert not has(found, fx.TellGoesOn)
+        found = fail_at(bench, 5)
+        assert all(said.is_known for said in found if isinstance(said, fx.Say))
+        assert bench.tenure.wake_at_ms is not None
+        pauses.append(bench.tenure.wake_at_ms - bench.now_ms)
+    assert pauses == [bounds.RETRY_MS, 2 * bounds.RETRY_MS, bounds.RETRY_LIMIT_MS, bounds.RETRY_LIMIT_MS]
+    taken_over(bench)
+    bench.deliver(0, 5)
+    assert has(bench.commit(only(bench.wake(), fx.Commit)), fx.TellGoesOn)
+    bench.deliver(5, 1)
+    assert not has(bench.commit(only(bench.wake(), fx.Commit)), fx.TellGoesOn), "it is told once"
+
+
+def test_where_nothing_is_left_to_count_the_trouble_ends_with_the_takeover() -> None:
+    """The commit whose answer was lost was durable."""
+    bench = Bench()
+    bench.counting()
+    bench.deliver(0, 5)
+    commit = only(bench.wake(), fx.Commit)
+    bench.keep(commit)
+    bench.on(sig.Failed(commit.takeover, "no answer"))
+    assert has(taken_over(bench), fx.TellGoesOn)
+
+
+def test_a_transaction_that_the_broker_has_ended_is_taken_over_at_once() -> None:
+    """The group says that nobody else has the partition; it is fenced by nobody."""
+    bench = Bench()
+    bench.counting()
+    bench.deliver(0, 5)
+    commit = only(bench.wake(), fx.Commit)
+    found = bench.on(sig.Refused(commit.takeover, "epoch", is_dealt=True))
+    assert "the broker ended its transaction" in only(found, fx.Say).text
+    assert bench.tenure.wake_at_ms == bench.now_ms
+
+
+def test_a_topic_that_may_not_be_read_is_read_again_and_never_held() -> None:
+    bench = Bench()
+    bench.counting()
+    for _ in range(3 * bounds.FAULTS_LIMIT):
+        found = bench.on(sig.FetchFailed("orders", is_outside=False, detail="User:ann may not Read", is_denied=True))
+        assert found == [fx.TellWaiting("not_allowed", "User:ann may not Read")]
+        assert bench.on(sig.Looked({})) == []
+        assert has(bench.wake(), fx.Release)
+    bench.now_ms += bounds.DENIED_MS
+    assert bench.on(sig.Looked({})) == [fx.TellGoesOn()], "it refuses nothing any more, and may have no records"
+    assert bench.on(sig.Looked({})) == []

@@ -40,6 +40,8 @@ def told(news: fx.Telling) -> Sequence[Any]:
         (fx.TellTaken(AT, {"orders": 7}, 1_500), call.restored(3, AT, 1.5)),
         (fx.TellTaken(None, {}, 0), call.restored(3, None, 0.0)),
         (fx.TellCounting(), call.consuming(3)),
+        (fx.TellWaiting("not_allowed", "why"), call.waits(3, "not_allowed", "why", 10_000)),
+        (fx.TellGoesOn(), call.goes_on(3)),
         (fx.TellHeld(VERDICT), call.held(3, HeldReason.LOG_REPLACED, "why", "orders", 10_000)),
     ],
 )
@@ -51,6 +53,7 @@ def test_of_a_checkpoint_the_status_hears_its_cursor_its_seconds_and_the_delays(
     checkpoint = Checkpoint(3, "g1", None, [], AT, [], [], {})
     heard = told(fx.TellCheckpoint(checkpoint, 250, [(8_000, 4), (9_500, 2)]))
     assert heard == [
+        call.committed(3, 10_000),
         call.observe_checkpoint(3, AT, 0.25),
         call.observe_delay(2.0, 4),
         call.observe_delay(0.5, 2),

@@ -25,7 +25,7 @@ from streams.festivals.declared import load_declared
 from streams.kafka.client.clients import await_broker, through_trouble
 from streams.kafka.client.denials import denial
 from streams.kafka.cluster.topics import check_topics
-from streams.kafka.cluster.watch import watch_clock, watch_settings
+from streams.kafka.cluster.watch import watch_clock, watch_settings, watch_throttling
 from streams.kafka.group.claim import claim_name
 from streams.kafka.group.faust_app import build_app
 from streams.kafka.group.worker import Worker, declare_festivals
@@ -106,15 +106,7 @@ async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> Wo
     try:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.close)
-
-            principal = settings.security.principal
-
-            async def prepare() -> tuple[int, str]:
-                await await_broker(settings)
-                partitions = await through_trouble(partial(check_topics, settings, may_differ=True))
-                return partitions, await through_trouble(partial(_current_generation, store, declarations, principal))
-
-            prepared = await unless_stopped(stopped, prepare)
+            prepared = await unless_stopped(stopped, partial(_prepare, settings, store, declarations))
             if prepared is None:
                 return WorkerReport(claim.name, "", {}, 0, 0)
             partitions, generation = prepared
@@ -125,7 +117,7 @@ async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> Wo
             parts = WorkerParts(settings, claim.directory, festivals, declarations, status, clock)
             for service in services:
                 await stack.enter_async_context(service(parts))
-            for watching in (watch_settings(settings), watch_clock(clock)):
+            for watching in (watch_settings(settings), watch_clock(clock), watch_throttling(status)):
                 stack.callback(asyncio.create_task(watching).cancel)
             app = build_app(settings, claim.directory)
             worker = Worker(app, store, declarations, generation, status=status, clock=clock)
@@ -133,6 +125,14 @@ async def run_worker(settings: Settings, services: Sequence[Service] = ()) -> Wo
             return _report(claim.name, worker)
     finally:
         claim.release()
+
+
+async def _prepare(settings: Settings, store: Store, declarations: Declarations) -> tuple[int, str]:
+    """Return the number of partitions and the current generation, once the cluster was seen."""
+    await await_broker(settings)
+    partitions = await through_trouble(partial(check_topics, settings, may_differ=True))
+    current = partial(_current_generation, store, declarations, settings.security.principal)
+    return partitions, await through_trouble(current)
 
 
 async def _current_generation(store: Store, declarations: Declarations, principal: str) -> str:

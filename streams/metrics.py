@@ -17,10 +17,12 @@ from streams.board.answers import gauges
 from streams.domain.ledger import Outcome
 from streams.domain.rejections import Reason
 from streams.engine.status import HeldReason, PartitionState
+from streams.engine.trouble import BROKER_AWAY, NOT_ALLOWED
 
 if TYPE_CHECKING:
     from streams.board.answers.gauges import Read, Sample
-    from streams.engine.status import Histogram, StatusSnapshot, WorkerStatus
+    from streams.engine.histogram import Histogram
+    from streams.engine.status import StatusSnapshot, WorkerStatus
 
 OUTCOMES = tuple(sorted(map(str, Outcome)))
 
@@ -245,6 +247,18 @@ def _held(_: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
             yield (str(number), str(reason)), int(is_held)
 
 
+def _waiting(_: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    for number in now.partitions:
+        waits = now.waiting.get(number)
+        for reason in (NOT_ALLOWED, BROKER_AWAY):
+            yield (str(number), reason), int(waits is not None and waits.reason == reason)
+
+
+def _throttled(_: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
+    for request, seconds in now.throttled.items():
+        yield (request,), seconds
+
+
 def _restore_seconds(_: WorkerStatus, now: StatusSnapshot) -> Iterator[Sample]:
     if now.restore_seconds is not None:
         yield (), now.restore_seconds
@@ -285,6 +299,21 @@ WORKER = (
         ("partition", "reason"),
         "1 if the partition stands still because going on would be guessing, else 0.",
         status=_held,
+    ),
+    Entry(
+        "streams_partition_waiting",
+        ("partition", "reason"),
+        "1 if the partition stands still and goes on by itself, once a right is there (not_allowed) or Kafka answers "
+        "(broker_away), else 0.",
+        status=_waiting,
+    ),
+    Entry(
+        "streams_throttle_seconds_total",
+        ("request",),
+        "How long brokers held requests of this worker back for want of quota, as their answers tell: produce, fetch, "
+        "other.",
+        Kind.COUNTER,
+        status=_throttled,
     ),
     Entry(
         "streams_event_delay_seconds",

@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from streams import __version__
-from streams.engine.status import Histogram
+from streams.engine.histogram import Histogram
 from streams.metrics import BUILD_INFO, Entry, Kind
 from streams.web.exposition import family, histogram_family
 

@@ -7,13 +7,13 @@ here blocks on anything else, and nothing raises.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from streams.domain.pages import LATE
+from streams.engine.histogram import BATCH_BOUNDS, CHECKPOINT_BOUNDS, DELAY_BOUNDS, Histogram
 from streams.engine.standstill import LONG_MS, Standstill
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 GRACE_MS = LONG_MS
 """A rebalance or a takeover shorter than this leaves a worker ready (contract 4)."""
-DELAY_BOUNDS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
-CHECKPOINT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-BATCH_BOUNDS = (1, 10, 50, 100, 500, 1_000, 2_500, 5_000, 10_000, 20_000)
 
 
 class PartitionState(StrEnum):
@@ -97,31 +94,6 @@ class PartitionStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
-    """Observations counted by upper bound; `counts` has one more entry, for those above the last bound."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]
-    total: float
-
-    @classmethod
-    def empty(cls, bounds: tuple[float, ...]) -> Histogram:
-        """Return a histogram of nothing."""
-        return cls(bounds, (0,) * (len(bounds) + 1), 0.0)
-
-    @property
-    def count(self) -> int:
-        """Number of observations."""
-        return sum(self.counts)
-
-    def add(self, value: float, weight: int = 1) -> Histogram:
-        """Return the histogram with `weight` observations of `value` more."""
-        place = bisect_left(self.bounds, value)
-        counts = (*self.counts[:place], self.counts[place] + weight, *self.counts[place + 1 :])
-        return Histogram(self.bounds, counts, self.total + value * weight)
-
-
-@dataclass(frozen=True, slots=True)
 class StatusSnapshot:
     """A copy of the status, consistent in itself. Counts are of this process, since it started."""
 
@@ -137,6 +109,9 @@ class StatusSnapshot:
     rebalances: int
     restore_seconds: float | None
     """Duration of the last restore."""
+    waiting: Mapping[int, Waiting]
+    throttled: Mapping[str, float]
+    """Seconds that brokers held requests back, by kind of request."""
     batch_records: Histogram
     checkpoint_seconds: Histogram
     delay_seconds: Histogram
@@ -175,6 +150,7 @@ class WorkerStatus:
         self._checkpoint_seconds = Histogram.empty(CHECKPOINT_BOUNDS)
         self._delay_seconds = Histogram.empty(DELAY_BOUNDS)
         self._standstill = Standstill()
+        self._throttled: dict[str, float] = {}
 
     def contacted(self, now_ms: int) -> None:
         """Note that Kafka has answered."""
@@ -185,6 +161,11 @@ class WorkerStatus:
         """Return when Kafka last answered, None before."""
         with self._lock:
             return self._standstill.contacted_ms
+
+    def throttled(self, seconds: Mapping[str, float]) -> None:
+        """Note for how long brokers have held requests back, by kind of request."""
+        with self._lock:
+            self._throttled = dict(seconds)
 
     def unanswered(self, detail: str) -> None:
         """Note that Kafka did not answer a question, and what came in place of it."""
@@ -362,6 +343,8 @@ class WorkerStatus:
                 checkpoint_failures=self._checkpoint_failures,
                 rebalances=self._rebalances,
                 restore_seconds=self._restore_seconds,
+                waiting=dict(self._standstill.waiting),
+                throttled=dict(self._throttled),
                 batch_records=self._batch_records,
                 checkpoint_seconds=self._checkpoint_seconds,
                 delay_seconds=self._delay_seconds,

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from streams.board.answers.gauges import Read, Sample, Scene
-    from streams.engine.status import Histogram, StatusSnapshot, WorkerStatus
+    from streams.engine.histogram import Histogram
+    from streams.engine.status import StatusSnapshot, WorkerStatus
 
 _log = logging.getLogger("festival.metrics")
 

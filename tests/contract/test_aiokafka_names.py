@@ -8,8 +8,9 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import OAuthAuthenticator, create_conn
+from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator, create_conn
 from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
@@ -61,6 +62,10 @@ def test_the_versions_are_those_that_were_read() -> None:
         (AIOKafkaConsumer, ["_fetcher", "_subscription", "_coordinator", "_closed"]),
         (GroupCoordinator, ["_coordination_task", "_pending_exception", "generation", "member_id", "group_id"]),
         (GroupCoordinator, ["_do_rejoin_group", "_send_req", "reset_generation"]),
+        (GroupCoordinator, ["_rejoin_needed_fut", "check_errors", "request_rejoin"]),
+        (AIOKafkaConnection, ["connect", "send", "close", "_do_version_lookup", "_handle_frame"]),
+        (AIOKafkaConnection, ["_request_timeout", "_requests", "_reader", "_loop"]),
+        (AIOKafkaAdminClient, ["_send_request", "_send_to_controller", "_client"]),
         (SubscriptionState, ["fetch_context", "is_assigned", "subscription"]),
         (TopicPartitionState, ["position", "has_valid_position", "highwater"]),
     ],

@@ -95,6 +95,18 @@ def value(found: Samples, name: str, **labels: str) -> float:
     return found[name, frozenset(labels.items())]
 
 
+def test_a_worker_shows_what_it_waits_for_and_what_holds_it_back() -> None:
+    status = busy_status()
+    status.waits(0, "not_allowed", "User:ann may not Write", 1)
+    status.throttled({"produce": 1.5, "fetch": 0.0})
+    page, _ = render(FestivalCollector(Shown(FESTIVALS, busy_view().snapshot).scenes, status), "")
+    found = samples(page)
+    assert value(found, "streams_partition_waiting", partition="0", reason="not_allowed") == 1
+    assert value(found, "streams_partition_waiting", partition="0", reason="broker_away") == 0
+    assert value(found, "streams_partition_waiting", partition="1", reason="not_allowed") == 0
+    assert value(found, "streams_throttle_seconds_total", request="produce") == 1.5
+
+
 def test_a_worker_shows_ledger_and_status_as_the_contract_names_them() -> None:
     opened = OpenTransaction("orders", 0, 12, 7)
     judgement = Judgement((Held(1, HeldReason.LOG_DELETED, "orders", 7, "gone"),), (), 2, 8, (opened,))

@@ -5,13 +5,10 @@ from __future__ import annotations
 import pytest
 
 from streams.domain.pages import Cursor
+from streams.engine.histogram import BATCH_BOUNDS, CHECKPOINT_BOUNDS, DELAY_BOUNDS, Histogram
 from streams.engine.status import (
-    BATCH_BOUNDS,
-    CHECKPOINT_BOUNDS,
-    DELAY_BOUNDS,
     GRACE_MS,
     HeldReason,
-    Histogram,
     PartitionState,
     WorkerStatus,
 )

@@ -10,8 +10,10 @@ import pytest
 
 from streams.engine.batch import RecordBatch
 from streams.engine.clock import BrokerClock, ManualClock
+from streams.engine.status import WorkerStatus
 from streams.engine.topic_names import LEDGER
 from streams.errors import UnreachableError
+from streams.kafka.client.throttling import Throttling
 from streams.kafka.cluster import watch
 from streams.kafka.cluster.broker_time import hear, said_of
 from streams.kafka.cluster.topic_settings import Deviation, deviations, specs_of
@@ -97,6 +99,31 @@ async def test_a_clock_that_is_off_is_told_once_with_what_sets_it(
     assert first.startswith("this machine's clock is 3,600.0 s behind the broker's; ")
     assert "timedatectl" in first
     assert second == "as it must be again: this machine's clock"
+
+
+async def test_a_quota_that_holds_back_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = Throttling()
+    status = WorkerStatus()
+    amounts = [0, 300, 300, 0, 0]
+
+    async def turn(_seconds: float) -> None:
+        if amounts and (amount := amounts.pop(0)):
+            told.add(0, amount)
+        await real_sleep(0)
+
+    real_sleep = asyncio.sleep
+    monkeypatch.setattr(watch, "throttling", told)
+    monkeypatch.setattr("streams.kafka.cluster.watch.asyncio.sleep", turn)
+    watching = asyncio.create_task(watch.watch_throttling(status))
+    for _ in range(20):
+        await real_sleep(0)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    (record,) = caplog.records
+    assert record.message.startswith("the broker throttles this client: producer_byte_rate. ")
+    assert status.snapshot().throttled == {"produce": 0.6, "fetch": 0.0, "other": 0.0}
 
 
 @pytest.mark.parametrize(

@@ -465,3 +465,18 @@ async def test_what_the_broker_does_not_allow_is_said_and_tried_again(
     assert (waiting.reason, waiting.detail) == ("not_allowed", "this user may not Read on topic festival.ledger")
     assert not [record for record in caplog.records if record.levelname == "WARNING"], "it is told once for all"
     await bench.driver.close()
+
+
+async def test_who_is_refused_asks_the_group_whether_the_partition_is_still_its_own() -> None:
+    """A transaction that the broker has ended by its timeout looks like the fence of a newer owner."""
+    bench = Bench()
+    await bench.start()
+    bench.source.is_dealt = True
+    await bench.store.fence(PARTITION, GENERATION)  # what the broker does by itself, as seen from here
+    bench.apply(0, 5)
+    commits = bench.store.commits
+    bench.wake()
+    await until(lambda: bench.store.commits > commits)
+    assert bench.state is PartitionState.CONSUMING
+    assert bench.committed()["orders"] in {0, 5}
+    await bench.driver.close()

@@ -83,15 +83,7 @@ async def run_bridge(
     try:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(registry.close)
-
-            async def prepare() -> bool:
-                await await_broker(settings)
-                check = partial(check_topics, settings, also=(BRIDGE, BRIDGE_REJECTED), may_differ=True)
-                await through_trouble(check)
-                await through_trouble(partial(_refuse_missing, settings, bridge_map))
-                return True
-
-            if not await unless_stopped(stopped, prepare):
+            if not await unless_stopped(stopped, partial(_has_all, settings, bridge_map)):
                 return {}
             shared = translating(
                 KafkaCluster(settings, clock),
@@ -134,6 +126,14 @@ def warnings_of(bridge_map: BridgeMap) -> list[str]:
         for source in bridge_map.sources
         if not source.names_events
     ]
+
+
+async def _has_all(settings: Settings, bridge_map: BridgeMap) -> bool:
+    """Return True once the topics were seen, ours and the map's; raises what is wrong with them."""
+    await await_broker(settings)
+    await through_trouble(partial(check_topics, settings, also=(BRIDGE, BRIDGE_REJECTED), may_differ=True))
+    await through_trouble(partial(_refuse_missing, settings, bridge_map))
+    return True
 
 
 async def _refuse_missing(settings: Settings, bridge_map: BridgeMap) -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from streams.board.answers import gauges
 from streams.domain.ledger import Outcome
 from streams.domain.rejections import Reason
+from streams.engine.standstill import BROKER_AWAY, NOT_ALLOWED
 from streams.engine.status import HeldReason, PartitionState
-from streams.engine.trouble import BROKER_AWAY, NOT_ALLOWED
 
 if TYPE_CHECKING:
     from streams.board.answers.gauges import Read, Sample
@@ -303,15 +303,13 @@ WORKER = (
     Entry(
         "streams_partition_waiting",
         ("partition", "reason"),
-        "1 if the partition stands still and goes on by itself, once a right is there (not_allowed) or Kafka answers "
-        "(broker_away), else 0.",
+        "1 if the partition waits for a right (not_allowed) or Kafka (broker_away), and goes on by itself; else 0.",
         status=_waiting,
     ),
     Entry(
         "streams_throttle_seconds_total",
         ("request",),
-        "How long brokers held requests of this worker back for want of quota, as their answers tell: produce, fetch, "
-        "other.",
+        "How long brokers held requests back, for want of quota, as their answers tell: produce, fetch, other.",
         Kind.COUNTER,
         status=_throttled,
     ),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from streams.bridge.outcomes import WaitReason
 from streams.bridge.progress import BridgeCursor, TranslatedCheckpoint
 from streams.engine import effects as fx
+from streams.engine.standstill import BROKER_AWAY, NOT_ALLOWED
 from streams.engine.status import ADVICE, HeldReason, WorkerStatus
-from streams.engine.trouble import BROKER_AWAY, NOT_ALLOWED
 from streams.kafka.group.telling import tell
 
 if TYPE_CHECKING:

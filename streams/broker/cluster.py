@@ -23,7 +23,7 @@ from streams.broker.properties import Quorum
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -41,19 +41,21 @@ class EmbeddedCluster:
         *,
         port: int | None = None,
         announce_in: Path | None = None,
-        properties: Mapping[str, str] | None = None,
+        properties_of: Callable[[int], Mapping[str, str]] = lambda _: {},
         show: Show = show_nothing,
     ) -> None:
         """Prepare a cluster whose data lies in `directory`; nothing is started or written yet.
 
         `port` is the first of three, None: from 9092 on the first three that are free. `announce_in`: the data
-        directory in which other commands look for the addresses. `properties` go over ours, on every broker.
+        directory in which other commands look for the addresses. `properties_of` returns what goes over our
+        properties, by the broker's port.
         """
         self.directory = directory.absolute()
         self.brokers: tuple[EmbeddedKafka, ...] = ()
+        self.controller_ports: tuple[int, ...] = ()
         self._port = port
         self._announce_in = announce_in
-        self._properties = properties
+        self._properties_of = properties_of
         self._show = show
 
     @property
@@ -76,14 +78,14 @@ class EmbeddedCluster:
         """Start all brokers on the data there is, and return once each answers; raises as `EmbeddedKafka.start`."""
         assert not self.brokers, "already started"
         ports = self._free_ports()
-        controllers = tuple(_distinct_ports(BROKERS, ports))
+        self.controller_ports = tuple(_distinct_ports(BROKERS, ports))
         cluster_id = self._cluster_id()
         self.brokers = tuple(
             EmbeddedKafka(
                 self.directory / str(number),
                 port=port,
-                properties=self._properties,
-                quorum=Quorum(cluster_id, controllers, number),
+                properties=self._properties_of(port),
+                quorum=Quorum(cluster_id, self.controller_ports, number),
                 show=self._show,
             )
             for number, port in enumerate(ports, 1)

@@ -31,7 +31,7 @@ class Quorum(NamedTuple):
     cluster_id: str
     """Written when the storage is made."""
     controller_ports: tuple[int, ...]
-    """Of nodes 1, 2, ...; known before the first of them starts."""
+    """By node, from 1 on; known before the first of them starts."""
     node_id: int
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from streams.engine import bounds
 from streams.engine import effects as fx
 from streams.engine.holding import Looks
-from streams.engine.trouble import NOT_ALLOWED
+from streams.engine.standstill import NOT_ALLOWED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -6,17 +6,32 @@ A takeover does not end a standstill: a partition moves once something of it is 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, NamedTuple
-
-from streams.engine.trouble import NOT_ALLOWED
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from streams.engine.judgement import LogRange
 
+NOT_ALLOWED, BROKER_AWAY = "not_allowed", "broker_away"
+"""Why a partition waits: it goes on by itself, once the right is there, or the broker answers."""
 LONG_MS = 30_000
 """A standstill that is shorter is none (contract 4)."""
+
+
+class Range(Protocol):
+    """The offsets of a log: `streams.engine.judgement.LogRange`."""
+
+    @property
+    def beginning(self) -> int:
+        """Return the first offset."""
+
+    @property
+    def stable(self) -> int:
+        """Return up to where can be read, what is committed."""
+
+    @property
+    def end(self) -> int:
+        """Return the offset behind the last record."""
 
 
 class Waiting(NamedTuple):
@@ -56,7 +71,7 @@ class Standstill:
 
     def looked(
         self,
-        ranges: Mapping[tuple[str, int], LogRange],
+        ranges: Mapping[tuple[str, int], Range],
         positions: Mapping[int, Mapping[str, int]],
         now_ms: int,
     ) -> None:

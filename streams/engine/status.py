@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from streams.domain.pages import Cursor
-    from streams.engine.judgement import LogRange
-    from streams.engine.standstill import Waiting
+    from streams.engine.standstill import Range, Waiting
 
 GRACE_MS = LONG_MS
 """A rebalance or a takeover shorter than this leaves a worker ready (contract 4)."""
@@ -172,7 +171,7 @@ class WorkerStatus:
         with self._lock:
             self._standstill.unanswered(detail)
 
-    def looked(self, ranges: Mapping[tuple[str, int], LogRange], now_ms: int) -> None:
+    def looked(self, ranges: Mapping[tuple[str, int], Range], now_ms: int) -> None:
         """Note the logs as they are now."""
         with self._lock:
             for (topic, number), log_range in ranges.items():

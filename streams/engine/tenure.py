@@ -24,7 +24,7 @@ from streams.engine.lifecycle import COUNTS, TABLE, State
 from streams.engine.processing import HoleError, StallError
 from streams.engine.reading import Reading
 from streams.engine.status import HeldReason
-from streams.engine.trouble import BROKER_AWAY, ENDED_BY_BROKER, NOT_ALLOWED, Trouble
+from streams.engine.trouble import ENDED_BY_BROKER, Trouble, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -323,8 +323,7 @@ class Tenure:
         wait_ms = self._trouble.begins(self.processor, is_told=signal.is_denied)
         if self._trouble.attempts == self._terms.tries:
             return self._on_end(sig.Broken(OutcomeUnknownError(signal.detail)), now_ms)
-        waiting = fx.TellWaiting(NOT_ALLOWED if signal.is_denied else BROKER_AWAY, signal.detail)
-        return [*self._fail(sig.AWAY, signal.detail, now_ms, wait_ms), waiting]
+        return [*self._fail(sig.AWAY, signal.detail, now_ms, wait_ms), waiting(signal)]
 
     def _fail(self, what: str, detail: str, now_ms: int, wait_ms: int) -> Sequence[fx.Effect]:
         """Throw away the ledger in memory, and take over afresh in a moment if the partition is still ours."""

@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING
 
 from streams.engine import bounds
 from streams.engine import effects as fx
+from streams.engine.standstill import BROKER_AWAY, NOT_ALLOWED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streams.engine.processing import Processor
+    from streams.engine.signals import Failed
 
-NOT_ALLOWED, BROKER_AWAY = "not_allowed", "broker_away"
-"""Why a partition waits: it goes on by itself, once the right is there, or the broker answers."""
 ENDED_BY_BROKER = "the broker ended its transaction after its timeout"
+
+
+def waiting(signal: Failed) -> fx.TellWaiting:
+    """Return what is told of a failure as what is waited for."""
+    return fx.TellWaiting(NOT_ALLOWED if signal.is_denied else BROKER_AWAY, signal.detail)
 
 
 class Trouble:

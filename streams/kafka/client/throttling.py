@@ -41,4 +41,4 @@ class Throttling:
 
 
 throttling = Throttling()
-"""Of this process."""
+"""What this process was told."""

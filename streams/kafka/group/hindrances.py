@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from streams.engine.trouble import NOT_ALLOWED
+from streams.engine.standstill import NOT_ALLOWED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

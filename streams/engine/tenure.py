@@ -363,7 +363,7 @@ class Tenure:
         return ()
 
     def _on_dismiss(self, _signal: sig.Dismissed, _now_ms: int) -> Sequence[fx.Effect]:
-        return self._discard(State.ENDED)
+        return [*self._discard(State.ENDED), *self._trouble.ends()]
 
     def _on_end(self, signal: sig.Broken, _now_ms: int) -> Sequence[fx.Effect]:
         return [*self._discard(State.ENDED), fx.Stop(signal.error)]

@@ -53,8 +53,11 @@ class Trouble:
 
     def past(self, positions: Mapping[str, int]) -> Sequence[fx.Effect]:
         """Note that everything up to these positions is durable; tell that it goes on, where that ends the trouble."""
-        if not self.attempts or any(positions.get(topic, 0) < position for topic, position in self._until.items()):
-            return ()
-        self.attempts, self.is_known = 0, False
+        is_past = all(positions.get(topic, 0) >= position for topic, position in self._until.items())
+        return self.ends() if is_past else ()
+
+    def ends(self) -> Sequence[fx.Effect]:
+        """Forget it, and tell so: it is over, or whoever has the partition from now on meets it anew."""
+        had_any, self.attempts, self.is_known = self.attempts > 0, 0, False
         self._until.clear()
-        return [fx.TellGoesOn()]
+        return [fx.TellGoesOn()] if had_any else ()

@@ -6,6 +6,7 @@ The bounds are those that were promised (docs/proof.md has what was measured). P
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -15,8 +16,9 @@ import pytest
 from streams.broker.cluster import EmbeddedCluster
 from streams.broker.embedded import any_free_port, is_free
 from streams.errors import UnreachableError
+from tests.acceptance.mirror_maker import java
 from tests.acceptance.network import Network
-from tests.acceptance.three_brokers import GROUP_COORDINATOR, TRANSACTION_COORDINATOR, Stage, Standstill
+from tests.acceptance.three_brokers import GROUP_COORDINATOR, PARTITIONS, TRANSACTION_COORDINATOR, Stage, Standstill
 from tests.conftest import skip
 
 if TYPE_CHECKING:
@@ -146,6 +148,32 @@ async def test_a_rolling_restart_is_hardly_seen(stage: Stage) -> None:
 
 
 @pytest.mark.long
+async def test_partitions_that_move_to_other_brokers_are_hardly_seen(stage: Stage, tmp_path: Path) -> None:
+    """Every partition gets its replicas in another order, and with it another leader."""
+    topics = [stage.settings.prefix + name for name in ("orders", "festival.ledger", "festival.seen")]
+    moved = [
+        {"topic": topic, "partition": number, "replicas": [(number + k) % 3 + 1 for k in (1, 2, 0)]}
+        for topic in topics
+        for number in range(PARTITIONS)
+    ]
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"version": 1, "partitions": moved}), encoding="utf-8")
+    place = ["--bootstrap-server", stage.settings.bootstrap_servers]
+
+    async def tool(name: str, *arguments: str) -> None:
+        process = await asyncio.create_subprocess_exec(*java(), f"org.apache.kafka.tools.{name}", *place, *arguments)
+        assert await process.wait() == 0
+
+    async def fault() -> None:
+        await tool("reassign.ReassignPartitionsCommand", "--reassignment-json-file", str(plan), "--execute")
+        await asyncio.sleep(5)
+        await tool("LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions")
+        await asyncio.sleep(5)
+
+    judge("reassignment and election", await stage.suffer(fault), 4)
+
+
+@pytest.mark.long
 async def test_a_broker_that_is_stopped_and_goes_on_is_not_waited_for(stage: Stage) -> None:
     """SIGSTOP for 25 s: its connections stand and say nothing."""
     broker = await stage.leader()
@@ -176,9 +204,6 @@ async def test_two_brokers_of_three_dead_is_an_outage_that_ends(stage: Stage) ->
 
     cost = await stage.suffer(fault)
     judge("two of three dead 20 s", cost, cost.producer_s + 4)
-
-
-Fault = "Callable[[Network], AsyncIterator[None]]"
 
 
 @pytest.fixture

@@ -181,14 +181,23 @@ async def through_trouble(ask: Callable[[], Awaitable[T]]) -> T:
     """
     loop = asyncio.get_running_loop()
     limit = loop.time() + START_SECONDS
+    denied: BaseException | None = None
     while True:
         try:
-            return await ask()
+            found = await ask()
         except (UnreachableError, KafkaError, OSError) as error:
             if loop.time() + RETRY_SECONDS >= limit:
                 raise
-            outage.tell("the first answers", error)
+            if not is_denied(error):
+                outage.tell("the first answers", error)
+            elif denied is None:
+                denied = error
+                log.warning("not allowed, waiting for it and trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
+        else:
+            if denied is not None:
+                log.info("allowed again: %s", denied)
+            return found
 
 
 def is_permanent(error: BaseException) -> bool:

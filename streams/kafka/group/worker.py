@@ -18,6 +18,7 @@ from streams.engine.crew import Crew, Switched
 from streams.engine.generations import declared
 from streams.engine.processor import CountingError
 from streams.errors import FestivalError
+from streams.kafka.client.clients import outage
 from streams.kafka.client.log_reader import LogReader
 from streams.kafka.cluster.survey import survey
 from streams.kafka.cluster.topics import OWN
@@ -56,7 +57,7 @@ async def declare_festivals(store: Store, declarations: Declarations) -> None:
     try:
         await store.declare(declarations)
     except (KafkaError, OSError, UnreadableError) as error:
-        log.warning("festivals cannot be declared yet, trying on", extra={"error": repr(error)})
+        outage.tell("the festivals to be declared", error)
 
 
 class Store(Protocol):

@@ -149,3 +149,12 @@ def test_a_topic_that_may_not_be_read_is_read_again_and_never_held() -> None:
     bench.now_ms += bounds.DENIED_MS
     assert bench.on(sig.Looked({})) == [fx.TellGoesOn()], "it refuses nothing any more, and may have no records"
     assert bench.on(sig.Looked({})) == []
+
+
+def test_a_partition_that_goes_takes_its_trouble_along() -> None:
+    """Whoever is dealt it next begins without, and would never tell that this one is over."""
+    bench = Bench()
+    bench.counting()
+    fail_at(bench, 5)
+    bench.on(sig.Revoked())
+    assert has(bench.on(sig.Dismissed()), fx.TellGoesOn)

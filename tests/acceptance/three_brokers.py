@@ -56,7 +56,7 @@ class Standstill:
     """What a fault has cost, in seconds."""
 
     longest_s: float
-    """Of the worst partition."""
+    """In the worst partition."""
     producer_s: float
     """The producer's own, of its worst partition."""
     ended_s: float

@@ -25,6 +25,10 @@ class UnreachedError(KafkaConnectionError):
         super().__init__(said_of(causes))
         self.causes = dict(causes)
 
+    def __str__(self) -> str:
+        """Return the sentence; the client library's errors put their class before it."""
+        return str(self.args[0])
+
 
 def said_of(causes: Mapping[Address, BaseException]) -> str:
     """Return one sentence part for each address, those with the same cause together."""

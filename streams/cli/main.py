@@ -133,7 +133,7 @@ def _kafka_problem(error: Exception) -> UnreachableError | None:
     from streams.kafka.client.causes import cause_of  # noqa: PLC0415 - a command without Kafka does without it
     from streams.kafka.client.denials import denial  # noqa: PLC0415 - the same
 
-    if (denied := denial(error, "this user", "read or write")) is not None:
+    if (denied := denial(error, None, "read or write")) is not None:
         return UnreachableError(f"Kafka does not allow it: {denied}; see `festival check`.")
     if not (error.retriable or isinstance(error, kafka.AuthenticationFailedError)):
         return None

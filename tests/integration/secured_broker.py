@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 from urllib.parse import parse_qs, quote_plus
 
-from streams.broker.embedded import LOOPBACK, EmbeddedKafka, any_free_port
+from streams.broker.embedded import EmbeddedKafka, any_free_port
+from streams.broker.properties import LOOPBACK
 from tests.certificates import Authority
 
 if TYPE_CHECKING:

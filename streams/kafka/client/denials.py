@@ -33,14 +33,15 @@ def is_denied(error: BaseException) -> bool:
     return any(isinstance(each, DENIED) for each in causes_of(error))
 
 
-def denial(error: BaseException, principal: str, on_topics: str) -> str | None:
+def denial(error: BaseException, principal: str | None, on_topics: str) -> str | None:
     """Return what is not allowed, such as "User:ann may not Write on topic orders.rejected"; None for other errors.
 
     `on_topics` is the operation that was tried on topics: an answer names them, and not what for.
     """
     for each in reversed(causes_of(error)):
         if isinstance(each, DENIED):
-            return f"{principal} may not {_operation(each, on_topics)}"
+            who = "this user" if principal is None else f"User:{principal}"
+            return f"{who} may not {_operation(each, on_topics)}"
     return None
 
 

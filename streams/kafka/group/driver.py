@@ -63,7 +63,7 @@ class Driver:
         on_failure: Callable[[BaseException], None],
         tell: Tell = tell,
         told: Mapping[str, str] | None = None,
-        principal: str = "this user",
+        principal: str | None = None,
     ) -> None:
         """`on_failure` is told what nothing here gets over: the worker must end.
 

@@ -501,7 +501,7 @@ BUGS: dict[str, tuple[Callable[[], list[Place]], int]] = {
         (shown_while_it_is_read, 0),
         (ids_not_compared, 28),
         (leaders_not_compared, 12),
-        (epochs_not_looked_at, 72),
+        (epochs_not_looked_at, 146),
         (grown_partition_left_out, 0),
         (bridge_bugs.position_committed_apart, 27),
         (bridge_bugs.superseded_translation_taken, 37),

@@ -12,7 +12,7 @@ import msgspec
 from streams.engine.checkpoint import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from streams.domain.declarations import Declarations
 
@@ -55,20 +55,34 @@ class Generations(msgspec.Struct, frozen=True, kw_only=True):
     """Where a recount was allowed to begin although records were lost: topic, partition, first offset that is counted.
     It stays, whatever is recounted later."""
 
-    def remade_from(self, partition: int) -> dict[str, int]:
-        """Return from which offset on the current generation is the first to count a log, by topic."""
-        mine = (remade for remade in self.remade if (remade.partition, remade.generation) == (partition, self.current))
-        return {remade.topic: remade.from_offset for remade in mine}
+    def remade_of(self, partition: int) -> tuple[Remade, ...]:
+        """Return what was remade of a partition."""
+        return tuple(remade for remade in self.remade if remade.partition == partition)
 
     def newer(self) -> str:
         """Return a name that no generation had before."""
-        numbers = [int(name[1:]) for name in (self.current, self.next.id if self.next else None) if name]
+        numbers = [number_of(name) for name in (self.current, self.next.id if self.next else None) if name]
         return f"g{max(numbers) + 1}"
 
 
-def set_aside_below(read_by_others: Mapping[str, int], remade_from: Mapping[str, int]) -> dict[str, int]:
-    """Return below which offset earlier generations have set a topic's bad records aside, as far as they read them."""
-    return {topic: min(offset, remade_from.get(topic, offset)) for topic, offset in read_by_others.items()}
+def set_aside_below(read_by_others: Mapping[str, Mapping[str, int]], remade: Collection[Remade]) -> dict[str, int]:
+    """Return below which offset other generations have set a topic's bad records aside, as far as they read them.
+
+    `read_by_others` has their positions by generation and topic, `remade` what was remade of the partition: what one
+    had read before says something of the offsets below alone.
+    """
+    below: dict[str, int] = {}
+    for generation, positions in read_by_others.items():
+        since = [one for one in remade if number_of(one.generation) > number_of(generation)]
+        for topic, offset in positions.items():
+            known = min([offset, *(one.from_offset for one in since if one.topic == topic)])
+            below[topic] = max(known, below.get(topic, 0))
+    return below
+
+
+def number_of(generation: str) -> int:
+    """Return the number in a generation's name: a later one has a larger."""
+    return int(generation[1:])
 
 
 def declared(found: Generations, declarations: Declarations) -> Generations:

@@ -13,7 +13,7 @@ import msgspec
 
 from streams.domain.pages import decode_cursor
 from streams.engine.digest import Digest, misfit
-from streams.engine.generations import Generations, decode
+from streams.engine.generations import Generations, decode, number_of
 from streams.engine.judgement import verdict
 from streams.engine.ledger_keys import CURSOR_ENDS, Kind, newest_places, parse_key
 from streams.engine.status import HeldReason
@@ -132,9 +132,9 @@ class LedgerView:
             self._is_reset = True
         self._current = self.generations
         following = self.generations.next
-        from_number = _number(following.id if following else self._shown)
+        from_number = number_of(following.id if following else self._shown)
         self._by_name = {
-            name: kept for name, kept in self._by_name.items() if name == self._shown or _number(name) >= from_number
+            name: kept for name, kept in self._by_name.items() if name == self._shown or number_of(name) >= from_number
         }
 
     @property
@@ -166,7 +166,7 @@ class LedgerView:
         return delta
 
     def _add(self, name: str, kind: Kind, partition: int, key: bytes, value: bytes | None) -> None:
-        if _number(name) < _number(self._shown) and not self._is_reset:
+        if number_of(name) < number_of(self._shown) and not self._is_reset:
             return
         generation = self._by_name.setdefault(name, _Generation())
         pending = generation.pending.setdefault(partition, {})
@@ -201,7 +201,3 @@ def _not_overtaken(keys: Sequence[bytes | None]) -> Sequence[int]:
         return range(len(keys))  # a recount counts another generation beside this one
     end = cursors[0] + 1 if cursors else 0
     return newest_places(keys, 0, end) + newest_places(keys, end, len(keys))
-
-
-def _number(name: str) -> int:
-    return int(name[1:])

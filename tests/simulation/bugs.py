@@ -406,7 +406,7 @@ def epochs_not_looked_at() -> list[Place]:
 
 def offsets_taken_for_used_once() -> list[Place]:
     """Take what the old generation had set aside of a log that lost its tail for what stands at its offsets now."""
-    return [(Generations, "remade_from", lambda *_: {})]
+    return [(Generations, "remade_of", lambda *_: ())]
 
 
 def tail_counted_anew_from_the_beginning() -> list[Place]:

@@ -18,9 +18,9 @@ from streams.engine.checkpoint import (
     Restored,
     UnreadableError,
 )
-from streams.engine.generations import Generations, declared, decode, encode, set_aside_below
+from streams.engine.generations import Generations, Remade, declared, decode, encode, set_aside_below
 from streams.engine.judgement import Note, decode_note, note_key
-from streams.engine.ledger_keys import CURSOR_ENDS, GENERATIONS_KEY
+from streams.engine.ledger_keys import CURSOR_ENDS, GENERATIONS_KEY, parse_key
 from streams.engine.ledger_records import (
     Live,
     Written,
@@ -126,7 +126,7 @@ class MemoryLedgerStore:
         open transaction may still change it, and whatever the broker answers in place of a result: then try again.
         """
         producer = self._fence(partition, generation)
-        remade_from: Mapping[str, int] = {}
+        remade: tuple[Remade, ...] = ()
         if not self.counts_beside:
             _check_stable(self.kafka, LEDGER, 0)
             value = self._control_record()
@@ -135,8 +135,8 @@ class MemoryLedgerStore:
                 raise FencedError(f"generation {generations.current} is current, not {generation}")
             if generations.previous is not None:
                 self._fence(partition, generations.previous)
-            remade_from = generations.remade_from(partition)
-        return MemoryPartitionStore(self, producer, partition, generation, remade_from)
+            remade = generations.remade_of(partition)
+        return MemoryPartitionStore(self, producer, partition, generation, remade)
 
     def committed(self, partition: int, generation: str) -> Restored:
         """Return what is committed and visible now, without fencing anybody or asking the broker.
@@ -192,14 +192,14 @@ class MemoryPartitionStore:
         producer: Producer,
         partition: int,
         generation: str,
-        remade_from: Mapping[str, int],
+        remade: tuple[Remade, ...],
     ) -> None:
         """Made by `MemoryLedgerStore.fence` only."""
         self.store = store
         self._producer = producer
         self._partition = partition
         self._generation = generation
-        self._remade_from = remade_from
+        self._remade = remade
         self._is_finished = False
         self._set_aside_below: Mapping[str, int] = {}
         """Offset per source below which the rejected records were written by other generations."""
@@ -227,7 +227,7 @@ class MemoryPartitionStore:
             newest = _Newest(self._generation, [_read(kafka, topic, self._partition) for topic in (LEDGER, SEEN)])
         except (DamagedError, OutOfRangeError) as error:
             raise UnreadableError(f"ledger of partition {self._partition}: {error}") from error
-        self._set_aside_below = set_aside_below(newest.read_by_others, self._remade_from)
+        self._set_aside_below = set_aside_below(newest.read_by_others, self._remade)
         self.live = Live(self._generation, newest.written)
         return decode_restored(self._partition, self._generation, newest.written, self.live)
 
@@ -312,7 +312,7 @@ class _Newest:
     def __init__(self, generation: str, batches: Sequence[RecordBatch]) -> None:
         """`batches`: all of the ledger, and all of the seen ids."""
         own, note = f'["{generation}",'.encode(), note_key(generation)
-        self.read_by_others: dict[str, int] = {}
+        self.read_by_others: dict[str, Mapping[str, int]] = {}
         found: list[dict[bytes, bytes]] = []
         for batch in batches:
             newest: dict[bytes, bytes | None] = {}
@@ -323,12 +323,8 @@ class _Newest:
             found.append({k: v for k, v in newest.items() if v is not None and k.startswith(own) and k != note})
             for key, value in newest.items():
                 if value is not None and key.endswith(CURSOR_ENDS) and not key.startswith(own):
-                    self._read_to(decode_positions(value))
+                    self.read_by_others[parse_key(key)[0]] = decode_positions(value)
         self.written = Written(*found)
-
-    def _read_to(self, positions: Mapping[str, int]) -> None:
-        for topic, offset in positions.items():
-            self.read_by_others[topic] = max(offset, self.read_by_others.get(topic, 0))
 
 
 def _read(kafka: Kafka, topic: str, partition: int) -> RecordBatch:

@@ -25,6 +25,8 @@ from streams.kafka.client import clients
 from streams.kafka.client.log_reader import LogReader
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streams.engine.batch import RecordBatch
     from streams.settings import Settings
 
@@ -40,8 +42,8 @@ class Found:
     """What a partition's log holds."""
 
     written: Written
-    others_read_to: dict[str, int]
-    """Largest position per source topic in the cursors of other generations."""
+    others_read_to: dict[str, Mapping[str, int]]
+    """Positions in the cursors of other generations: by generation and source topic."""
     others: dict[str, set[bytes]]
     """Keys that have a value and are not of this generation, by topic."""
 
@@ -144,16 +146,13 @@ async def _read(reader: LogReader, ends: LogReader, partition: int, generation: 
     return newest
 
 
-def _read_to(partition: int, newest: _Newest) -> dict[str, int]:
-    """Return the largest position per source topic in the cursors of other generations."""
-    read_to: dict[str, int] = {}
+def _read_to(partition: int, newest: _Newest) -> dict[str, Mapping[str, int]]:
+    """Return the positions in the cursors of other generations."""
+    read_to: dict[str, Mapping[str, int]] = {}
     for other, value in newest.other_cursors.items():
         try:
-            positions = decode_positions(value)
+            read_to[parse_key(other)[0]] = decode_positions(value)
         except msgspec.DecodeError as error:
             # It belongs to a generation that is not ours: at worst a rejected record is written a second time.
             log.warning("cursor of another generation: %s", error, extra={"key": other, "partition": partition})
-            continue
-        for topic, offset in positions.items():
-            read_to[topic] = max(offset, read_to.get(topic, 0))
     return read_to

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from streams.domain.declarations import Declarations
     from streams.engine.checkpoint import RejectedRecord
-    from streams.engine.generations import Generations
+    from streams.engine.generations import Generations, Remade
     from streams.engine.judgement import Note
     from streams.engine.steps import AtStep
     from streams.kafka.client.transaction import Transaction
@@ -122,14 +122,14 @@ class KafkaLedgerStore:
         name = transactional_id(self._settings.prefix, generation, partition)
         heard = self._context.clock.appended
         writer = await SoleWriter.open(self._settings, name, f"partition {partition}", heard)
-        remade_from: Mapping[str, int] = {}
+        remade: tuple[Remade, ...] = ()
         try:
             if not self._context.counts_beside:
-                remade_from = (await self._confirm(partition, generation)).remade_from(partition)
+                remade = (await self._confirm(partition, generation)).remade_of(partition)
         except BaseException:
             await writer.close()
             raise
-        return KafkaPartitionStore(self._context, writer, partition, generation, remade_from)
+        return KafkaPartitionStore(self._context, writer, partition, generation, remade)
 
     async def close(self) -> None:
         """Release the connections of the store itself; partition stores have their own. Never raises."""
@@ -161,14 +161,14 @@ class KafkaPartitionStore:
         writer: SoleWriter,
         partition: int,
         generation: str,
-        remade_from: Mapping[str, int],
+        remade: tuple[Remade, ...],
     ) -> None:
         """Made by `KafkaLedgerStore.fence` only."""
         self._context = context
         self._writer = writer
         self._partition = partition
         self._generation = generation
-        self._remade_from = remade_from
+        self._remade = remade
         self._set_aside_below: Mapping[str, int] = {}
         """Offset per source below which the rejected records were written by other generations."""
         self._live = Live()
@@ -187,7 +187,7 @@ class KafkaPartitionStore:
                 self._generation,
                 skips_strange=self._context.counts_beside,
             )
-        self._set_aside_below = set_aside_below(found.others_read_to, self._remade_from)
+        self._set_aside_below = set_aside_below(found.others_read_to, self._remade)
         if self._context.keeps:
             await self._forget(found.others)
         self._live = Live(self._generation, found.written)

@@ -47,20 +47,27 @@ def test_the_switch_names_what_it_replaced_and_which_logs_were_made_again() -> N
     made = switched(BEGUN, BEGUN, {PAYMENTS: 0, ORDERS: 7})
     remade = (Remade("orders", 0, 7, "g6"), Remade("payments", 0, 0, "g6"))
     assert made == Generations(current="g6", previous="g4", remade=remade)
-    assert (made.remade_from(0), made.remade_from(1)) == ({"orders": 7, "payments": 0}, {})
+    assert (made.remade_of(0), made.remade_of(1)) == (remade, ())
 
 
-def test_which_logs_were_made_again_stays_told_and_binds_only_the_generation_that_counted_them_first() -> None:
-    """What was set aside of their offsets before stays where it is."""
+def test_which_logs_were_made_again_stays_told() -> None:
     made = switched(BEGUN, BEGUN, {PAYMENTS: 0})
     found = renewed(made, "same")
     later = switched(found, found, {ORDERS: 3})
     assert later.remade == (Remade("payments", 0, 0, "g6"), Remade("orders", 0, 3, "g7"))
-    assert later.remade_from(0) == {"orders": 3}
 
 
-def test_bad_records_were_set_aside_as_far_as_earlier_generations_read_the_same_log() -> None:
-    assert set_aside_below({"orders": 9, "payments": 4}, {"orders": 5, "payments": 6}) == {"orders": 5, "payments": 4}
+def test_bad_records_were_set_aside_as_far_as_other_generations_read_the_same_log() -> None:
+    """What one had read before a log was remade says nothing of what stands at its offsets since."""
+    remade = (Remade("orders", 0, 5, "g10"), Remade("payments", 0, 6, "g10"))
+    before = {"g9": {"orders": 9, "payments": 4}}
+    assert set_aside_below(before, ()) == before["g9"]
+    assert set_aside_below(before, remade) == {"orders": 5, "payments": 4}
+    assert set_aside_below({**before, "g10": {"orders": 7}}, remade) == {"orders": 7, "payments": 4}
+    assert set_aside_below({**before, "g11": {"orders": 3}}, remade) == {"orders": 5, "payments": 4}
+    again = (*remade, Remade("orders", 0, 0, "g11"))
+    assert set_aside_below({**before, "g10": {"orders": 7}, "g11": {"orders": 2}}, again)["orders"] == 2
+    assert set_aside_below({}, remade) == {}
 
 
 def test_nothing_is_switched_where_another_recount_was_at_work() -> None:

@@ -116,10 +116,13 @@ async def test_keys_of_other_generations_are_told_by_topic_until_they_are_delete
     assert found.written.ledger == {}
 
 
-async def test_how_far_other_generations_read_is_the_largest_of_their_positions(logs: Logs) -> None:
+async def test_how_far_other_generations_read_stands_in_their_cursors(logs: Logs) -> None:
     logs.commit(LEDGER, (OTHER_CURSOR, cursor(orders=7, payments=2)), (THIRD_CURSOR, cursor(orders=5, payments=4)))
     logs.commit(LEDGER, (CURSOR, cursor(orders=100)))
-    assert (await read(logs)).others_read_to == {"orders": 7, "payments": 4}
+    assert (await read(logs)).others_read_to == {
+        "g2": {"orders": 7, "payments": 2},
+        "g3": {"orders": 5, "payments": 4},
+    }
 
 
 async def test_a_cursor_that_was_deleted_says_nothing_any_more(logs: Logs) -> None:
@@ -132,7 +135,7 @@ async def test_a_cursor_of_another_generation_that_cannot_be_read_is_left_out_al
     logs: Logs, caplog: pytest.LogCaptureFixture
 ) -> None:
     logs.commit(LEDGER, (OTHER_CURSOR, b"rubbish"), (THIRD_CURSOR, cursor(orders=5)), (b'["g2","page",1]', b"page"))
-    assert (await read(logs)).others_read_to == {"orders": 5}
+    assert (await read(logs)).others_read_to == {"g3": {"orders": 5}}
     assert caplog.text.count("cursor of another generation") == 1
 
 

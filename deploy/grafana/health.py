@@ -231,6 +231,26 @@ PARTITIONS = (
         7,
     ),
 )
+WAITS = (
+    Panel(
+        "Partitions that wait",
+        "They go on by themselves, once the right is there (not_allowed) or Kafka answers (broker_away).",
+        "short",
+        (Query("sum by (reason) (streams_partition_waiting)", "{{reason}}"),),
+        ("KafkaUnreachable", "StreamsLagGrowing"),
+        12,
+        7,
+    ),
+    Panel(
+        "Held back by quotas",
+        "Share of the time for which brokers held requests of workers back, by request.",
+        "percentunit",
+        (Query("sum by (request) (rate(streams_throttle_seconds_total[$__rate_interval]))", "{{request}}"),),
+        ("StreamsLagGrowing",),
+        12,
+        7,
+    ),
+)
 BRIDGES = (
     Panel(
         "Foreign records",
@@ -312,6 +332,6 @@ BRIDGE_WORK = (
 def panels() -> list[Builder[Any]]:
     """Return all panels, placed."""
     numbers = [(panel, stat_panel(panel)) for panel in NUMBERS]
-    rows = (EVENTS, DELAYS, CHECKPOINTS, PARTITIONS, BRIDGES, BRIDGE_WORK)
+    rows = (EVENTS, DELAYS, CHECKPOINTS, PARTITIONS, WAITS, BRIDGES, BRIDGE_WORK)
     charts = [[(panel, lines_panel(panel)) for panel in row] for row in rows]
     return placed([numbers, *charts])

@@ -115,6 +115,12 @@ def test_what_the_ledger_counts_and_nobody_declares_is_named_a_line_each() -> No
     ]
 
 
+def test_a_topic_more_is_a_difference() -> None:
+    ours = declarations()
+    theirs = dataclasses.replace(ours, rollups=tuple(r for r in ours.rollups if r.fact != "recycling"))
+    assert "topic recycling added\n" in differences(theirs, ours)
+
+
 def test_pages_have_room_behind_their_measures_only() -> None:
     """An amount whose name comes before one that is counted would move it."""
     theirs, ours = amount("tip_minor"), amount("b_minor", "tip_minor")

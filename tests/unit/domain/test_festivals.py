@@ -340,3 +340,9 @@ def test_one_plausible_bound_does_not_need_the_other(bounds: str) -> None:
 def test_a_curve_that_no_amount_can_have_taken_is_refused(curve: str, sentence: str) -> None:
     with pytest.raises(FestivalFileError, match=sentence):
         parse_festival(f'{LEAST}[previous]\ntotal = "9.99"\ncurve = {curve}\n', "f.toml")
+
+
+def test_a_festival_is_retired_where_its_file_says_so() -> None:
+    assert [parse_festival(LEAST + text, "f.toml").retired for text in ("", "retired = false\n", "retired = true\n")] == [
+        False, False, True,
+    ]  # fmt: skip

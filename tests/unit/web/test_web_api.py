@@ -191,7 +191,7 @@ async def test_a_worker_is_ready_as_its_status_says_and_a_held_partition_makes_t
     counter.count(1)
     async with TestClient(TestServer(application(counter.source))) as client:
         assert "not joined" in (await got(client, "/readyz", 503))["reason"]
-        status.assigned([0], 0)
+        status.assigned([0], DAY.start_ms)
         status.consuming(0)
         assert await got(client, "/readyz") == {"ready": True, "reason": "counting 1 partitions"}
         assert (await got(client, "/api/totals"))["complete"] is True

@@ -343,6 +343,5 @@ def test_a_curve_that_no_amount_can_have_taken_is_refused(curve: str, sentence: 
 
 
 def test_a_festival_is_retired_where_its_file_says_so() -> None:
-    assert [parse_festival(LEAST + text, "f.toml").retired for text in ("", "retired = false\n", "retired = true\n")] == [
-        False, False, True,
-    ]  # fmt: skip
+    for text, is_retired in (("", False), ("retired = false\n", False), ("retired = true\n", True)):
+        assert parse_festival(LEAST + text, "f.toml").retired is is_retired

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import orjson
 
-from streams.board.view.counted import Fingerprint, decode_fingerprint, is_late, together
+from streams.board.view.counted import Fingerprint, Knowledge, decode_fingerprint, together
 from streams.board.view.packing import pack, unpack
 from streams.board.view.tables import RawPages, Table, TableCache
 from streams.domain.built_in import ROLLUPS
@@ -242,10 +242,11 @@ class Snapshot:
         A festival, a dimension, an amount may be declared while a ledger is counted. A partition that nobody has taken
         over since knows nothing of it: that is right for as long as none of its records can belong to the festival.
         """
-        told, all_told = self._by_partition, self.fingerprint
-        if festival_id not in all_told.festivals:
-            return []
-        return [n for n, cursor in sorted(self.cursors.items()) if is_late(told.get(n), festival_id, all_told, cursor)]
+        return self._knowledge.late_partitions(festival_id)
+
+    @cached_property
+    def _knowledge(self) -> Knowledge:
+        return Knowledge(self._by_partition, self.fingerprint, self.cursors)
 
     def counted_from(self, festival: Festival) -> dict[str, dict[str, int]]:
         """Return where the count of what a festival counts begins later than the log did."""

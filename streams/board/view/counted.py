@@ -11,7 +11,7 @@ from streams.domain.declared_since import widened_facts
 from streams.domain.rollups import Rollup  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from streams.domain.pages import Cursor
 
@@ -47,12 +47,34 @@ def together(fingerprints: Collection[Fingerprint]) -> Fingerprint:
     return Fingerprint(festivals, tuple(rollups.values()))
 
 
-def is_late(told: Fingerprint | None, festival_id: str, all_told: Fingerprint, cursor: Cursor) -> bool:
-    """Return whether a partition may have counted records of a festival before it knew all that is told of it."""
-    if told is None or festival_id in told.late:
-        return told is not None
-    counted = all_told.festivals[festival_id]
-    widened = widened_facts(all_told.rollups, {rollup.name: len(rollup.measures) for rollup in told.rollups})
-    if festival_id in told.festivals and widened.isdisjoint(counted.facts):
+class Knowledge:
+    """What each partition knows of all that is told: worked out once, as it is asked for every festival."""
+
+    def __init__(self, told: Mapping[int, Fingerprint], all_told: Fingerprint, cursors: Mapping[int, Cursor]) -> None:
+        """Compare the fingerprints of the partitions that have a cursor with what all of them tell."""
+        self._festivals = all_told.festivals
+        self._parts = [
+            (partition, told[partition], cursor, _lacking(told[partition], all_told))
+            for partition, cursor in sorted(cursors.items())
+            if partition in told
+        ]
+
+    def late_partitions(self, festival_id: str) -> list[int]:
+        """Return the partitions that may have counted records of a festival before they knew all that is told of it."""
+        counted = self._festivals.get(festival_id)
+        if counted is None:
+            return []
+        return [n for n, told, cursor, lacks in self._parts if _is_late(told, festival_id, counted, cursor, lacks)]
+
+
+def _lacking(told: Fingerprint, all_told: Fingerprint) -> set[str]:
+    """Return the facts of which a partition does not know all that is told."""
+    return widened_facts(all_told.rollups, {rollup.name: len(rollup.measures) for rollup in told.rollups})
+
+
+def _is_late(told: Fingerprint, festival_id: str, counted: CountedFestival, cursor: Cursor, lacks: set[str]) -> bool:
+    if festival_id in told.late:
+        return True
+    if festival_id in told.festivals and lacks.isdisjoint(counted.facts):
         return False
     return may_have_begun(counted.start_ms, max(cursor.stream_times_ms.values(), default=None))
